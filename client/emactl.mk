@@ -1,0 +1,1 @@
+# emactl: the command line tool, on libemad alone.

@@ -1,0 +1,18 @@
+# libemad: what trainers and evaluators link.
+
+noinst_LTLIBRARIES += client/libclient.la
+client_libclient_la_SOURCES = client/emad.h client/internal.h client/emad.c
+client_libclient_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+client_libclient_la_LIBADD = proto/libproto.la $(NNG_LIBS)
+
+# Tests look inside through libclient.la; the world sees libemad.map only.
+lib_LTLIBRARIES += client/libemad.la
+client_libemad_la_SOURCES =
+client_libemad_la_LIBADD = client/libclient.la
+client_libemad_la_LDFLAGS = $(AM_LDFLAGS) -version-info 0:0:0 \
+	-Wl,--version-script=$(top_srcdir)/client/libemad.map
+EXTRA_client_libemad_la_DEPENDENCIES = client/libemad.map
+include_HEADERS += client/emad.h
+pkgconfig_DATA = client/libemad.pc
+EXTRA_DIST += client/libemad.map
+dist_man_MANS += client/libemad.3

@@ -1,0 +1,44 @@
+# emad itself: one convenience library per layer, so that a wrong dependency
+# does not link.
+
+noinst_LTLIBRARIES += daemon/libcore.la daemon/libio.la daemon/libservice.la
+
+daemon_libcore_la_SOURCES = \
+	daemon/core/average.c daemon/core/average.h \
+	daemon/core/kernel.c daemon/core/kernel.h \
+	daemon/core/kernel_avx2.c daemon/core/kernel_avx512.c \
+	daemon/core/kernel_body.h daemon/core/kernel_generic.c \
+	daemon/core/plan.c daemon/core/plan.h
+daemon_libcore_la_LIBADD = proto/libproto.la -lm
+
+daemon_libio_la_SOURCES = \
+	daemon/list.h daemon/log.c daemon/log.h \
+	daemon/io/endpoint.c daemon/io/endpoint.h \
+	daemon/io/guard.c daemon/io/guard.h \
+	daemon/io/lock.c daemon/io/lock.h \
+	daemon/io/pool.c daemon/io/pool.h \
+	daemon/io/shm.c daemon/io/shm.h \
+	daemon/io/watch.c daemon/io/watch.h
+daemon_libio_la_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
+daemon_libio_la_LIBADD = proto/libproto.la $(UV_LIBS)
+
+daemon_libservice_la_SOURCES = \
+	daemon/service/adopt.c \
+	daemon/service/attach.c daemon/service/attach.h \
+	daemon/service/dispatch.c daemon/service/dispatch.h \
+	daemon/service/handle_admin.c daemon/service/handle_publish.c \
+	daemon/service/handle_pull.c daemon/service/handlers.h \
+	daemon/service/model.c daemon/service/model.h \
+	daemon/service/session.c daemon/service/session.h \
+	daemon/service/state.c daemon/service/state.h \
+	daemon/service/update.c daemon/service/update.h \
+	daemon/service/versions.c daemon/service/versions.h
+daemon_libservice_la_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(PROTOBUF_C_CFLAGS)
+daemon_libservice_la_LIBADD = daemon/libcore.la daemon/libio.la
+
+bin_PROGRAMS += emad
+emad_SOURCES = daemon/main.c daemon/options.c daemon/options.h \
+	daemon/server.c daemon/server.h
+emad_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(SYSTEMD_CFLAGS)
+emad_LDADD = daemon/libservice.la $(SYSTEMD_LIBS)
+dist_man_MANS += daemon/emad.8

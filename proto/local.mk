@@ -1,0 +1,29 @@
+# libproto: the contract that daemon and client both believe.
+
+noinst_LTLIBRARIES += proto/libproto.la
+proto_libproto_la_SOURCES = \
+	proto/address.c proto/address.h \
+	proto/dtype.c proto/dtype.def proto/dtype.h \
+	proto/json.h \
+	proto/name.c proto/name.h \
+	proto/profile.c proto/profile.h \
+	proto/safetensors.c proto/safetensors.h \
+	proto/safetensors_write.c \
+	proto/schedule.c proto/schedule.h \
+	proto/status.c proto/status.def proto/status.h \
+	proto/util.c proto/util.h \
+	proto/version.c proto/version.h \
+	proto/wire.c proto/wire.h \
+	proto/wire_check.c proto/wire_check.h
+nodist_proto_libproto_la_SOURCES = proto/emad.pb-c.c proto/emad.pb-c.h
+proto_libproto_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS)
+proto_libproto_la_LIBADD = $(PROTOBUF_C_LIBS) $(JANSSON_LIBS) -lm
+
+BUILT_SOURCES += proto/emad.pb-c.c proto/emad.pb-c.h
+CLEANFILES += proto/emad.pb-c.c proto/emad.pb-c.h
+EXTRA_DIST += proto/emad.proto proto/PROTOCOL.md
+
+proto/emad.pb-c.c proto/emad.pb-c.h &: proto/emad.proto
+	$(AM_V_GEN)$(MKDIR_P) proto && \
+	$(PROTOC_C) --c_out=$(top_builddir) -I$(top_srcdir) \
+		$(top_srcdir)/proto/emad.proto

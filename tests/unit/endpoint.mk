@@ -1,0 +1,1 @@
+# Unit tests, one line each; unit_tests collects them.
