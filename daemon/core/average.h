@@ -15,8 +15,7 @@ enum average_decision {
 	AVERAGE_SKIP,	  /* the schedule does not want the step */
 	AVERAGE_REPEAT,	  /* this very publish is in it already */
 	AVERAGE_BACKWARDS,/* the step is not after the last absorbed one */
-	AVERAGE_STATE,	  /* absorbed, but no byte of the data changes */
-	AVERAGE_DATA,	  /* absorbed: run the chunks */
+	AVERAGE_ABSORB,	  /* run the chunks; a frozen average keeps its data */
 };
 
 struct average_step {
