@@ -45,15 +45,15 @@ list_remove(struct list *entry)
 }
 
 /* The first entry's struct; the list must not be empty. */
-#define list_first(list, type, member) container_of((list)->next, type, member)
+#define list_first(head, type, member) container_of((head)->next, type, member)
 
 /* @cursor may be removed by the body; no other entry may. */
-#define list_each_safe(cursor, after, list)                                    \
-	for (struct list *cursor = (list)->next, *after = cursor->next;        \
-	     cursor != (list); cursor = after, after = cursor->next)
+#define list_each_safe(cursor, after, head)                                    \
+	for (struct list *cursor = (head)->next, *after = cursor->next;        \
+	     cursor != (head); cursor = after, after = cursor->next)
 
-#define list_each(cursor, list)                                                \
-	for (struct list *cursor = (list)->next; cursor != (list);             \
+#define list_each(cursor, head)                                                \
+	for (struct list *cursor = (head)->next; cursor != (head);             \
 	     cursor = cursor->next)
 
 #endif

@@ -25,11 +25,15 @@ daemon_libio_la_LIBADD = proto/libproto.la $(UV_LIBS)
 daemon_libservice_la_SOURCES = \
 	daemon/service/adopt.c \
 	daemon/service/attach.c daemon/service/attach.h \
+	daemon/service/attach_work.c \
 	daemon/service/dispatch.c daemon/service/dispatch.h \
-	daemon/service/handle_admin.c daemon/service/handle_publish.c \
-	daemon/service/handle_pull.c daemon/service/handlers.h \
+	daemon/service/handle_admin.c daemon/service/handle_session.c \
+	daemon/service/handlers.h \
 	daemon/service/model.c daemon/service/model.h \
+	daemon/service/pull.c daemon/service/pull.h \
+	daemon/service/reply.c daemon/service/reply.h \
 	daemon/service/session.c daemon/service/session.h \
+	daemon/service/space.c daemon/service/space.h \
 	daemon/service/state.c daemon/service/state.h \
 	daemon/service/update.c daemon/service/update.h \
 	daemon/service/versions.c daemon/service/versions.h

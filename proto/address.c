@@ -25,8 +25,9 @@ set_path(char ret_address[ADDRESS_SIZE], struct why *why, const char *format,
 	va_end(arguments);
 	must(n >= 0);
 	if (n > ADDRESS_PATH_MAX) {
-		why_set(why, "the socket's path %s is longer than %d bytes: "
-			     "choose another with --address or EMAD_ADDRESS",
+		why_set(why,
+			"the socket's path %s is longer than %d bytes: "
+			"choose another with --address or EMAD_ADDRESS",
 			path, ADDRESS_PATH_MAX);
 		return false;
 	}
@@ -95,8 +96,9 @@ address_path(const char *address, struct why *why)
 	const char *path = address + strlen(scheme);
 
 	if (strncmp(address, scheme, strlen(scheme)) != 0 || path[0] != '/') {
-		why_set(why, "the address \"%s\" is not of the form "
-			     "ipc:///absolute/path",
+		why_set(why,
+			"the address \"%s\" is not of the form "
+			"ipc:///absolute/path",
 			address);
 		return NULL;
 	}

@@ -10,7 +10,7 @@
 
 #include "proto/util.h"
 
-#define ADDRESS_SIZE	 128 /* "ipc://", a path, NUL */
+#define ADDRESS_SIZE     128 /* "ipc://", a path, NUL */
 #define ADDRESS_PATH_MAX 107 /* sun_path less its NUL; libuv cuts silently */
 
 /*

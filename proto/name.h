@@ -12,9 +12,9 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-#define SHM_DIRECTORY	 "/dev/shm"
-#define NAME_SIZE_MAX	 100 /* of a model's, a profile's or an instance's */
-#define FILE_NAME_SIZE	 256 /* NAME_MAX and the NUL */
+#define SHM_DIRECTORY    "/dev/shm"
+#define NAME_SIZE_MAX    100 /* of a model's, a profile's or an instance's */
+#define FILE_NAME_SIZE   256 /* NAME_MAX and the NUL */
 #define DEFAULT_INSTANCE "default"
 
 /* [A-Za-z0-9._-]{1,100}, and not "." or "..". */

@@ -1,6 +1,5 @@
 #include "proto/wire.h"
 
-
 #include "proto/wire_check.h"
 
 /* What unpacking may still allocate.  protobuf-c hands NULL on as a failure. */
@@ -45,8 +44,8 @@ unpack(ProtobufCMessage **ret_message,
 		return status;
 	/* Every field costs a struct of at most a few hundred bytes. */
 	budget = 2 * size + (size_t)WIRE_FIELDS_MAX * 256;
-	*ret_message = protobuf_c_message_unpack(descriptor, &arena, size,
-						 bytes);
+	*ret_message =
+		protobuf_c_message_unpack(descriptor, &arena, size, bytes);
 	if (*ret_message)
 		return STATUS_OK;
 	why_set(why, "the message is not a valid %s", descriptor->short_name);
@@ -65,9 +64,9 @@ static unsigned int
 count_requests(const Emad__Request *request)
 {
 	const void *const fields[] = {
-		request->attach,   request->publish, request->pull,
-		request->list,	   request->describe, request->detach,
-		request->drop,	   request->stop,    request->status,
+		request->attach, request->publish,  request->pull,
+		request->list,   request->describe, request->detach,
+		request->drop,   request->stop,     request->status,
 	};
 	unsigned int n = 0;
 

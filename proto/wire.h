@@ -13,13 +13,14 @@
 #include "proto/status.h"
 #include "proto/util.h"
 
-#define WIRE_MESSAGE_MAX (64 * 1024)	    /* bytes, any message */
-#define WIRE_ATTACH_MAX	 (16 * 1024 * 1024) /* bytes, an attach */
-#define WIRE_STRING_MAX	 4096		    /* bytes, any string */
-#define WIRE_FIELDS_MAX	 (16 * 1024)	    /* fields in a message, nested too */
-#define WIRE_SLOTS_MAX	 16
+#define WIRE_MESSAGE_MAX (64 * 1024)        /* bytes, any message */
+#define WIRE_ATTACH_MAX  (16 * 1024 * 1024) /* bytes, an attach */
+#define WIRE_REPLY_MAX   (1024 * 1024)      /* bytes, a reply */
+#define WIRE_STRING_MAX  4096               /* bytes, any string */
+#define WIRE_FIELDS_MAX  (16 * 1024) /* fields in a message, nested too */
+#define WIRE_SLOTS_MAX   16
 #define WIRE_DIFFERENCES 100 /* listed; the count is always whole */
-#define WIRE_LIST_MAX	 100 /* models in one page of a list */
+#define WIRE_LIST_MAX    100 /* models in one page of a list */
 
 /* An unpacked message; free with wire_request_free() / wire_reply_free(). */
 enum status wire_unpack_request(Emad__Request **ret_request, const void *bytes,
@@ -33,8 +34,8 @@ void wire_reply_free(Emad__Reply *reply);
 uint8_t *wire_pack(const ProtobufCMessage *message, size_t *ret_size);
 
 /* A reply that holds a status and a sentence, packed. */
-uint8_t *wire_pack_status(enum status status, const char *sentence,
-			  size_t *ret_size);
+uint8_t *
+wire_pack_status(enum status status, const char *sentence, size_t *ret_size);
 
 /* Whether @bytes may be an attach, as far as its first bytes tell. */
 bool wire_may_be_attach(const void *bytes, size_t size);

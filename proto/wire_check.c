@@ -115,8 +115,9 @@ check_string(struct why *why, const char *field, const uint8_t *bytes,
 		size_t n = utf8_length(bytes + at, size - at);
 
 		if (n == 0 || bytes[at] == 0) {
-			why_set(why, "the string \"%s\" is not UTF-8 without "
-				     "NUL bytes",
+			why_set(why,
+				"the string \"%s\" is not UTF-8 without "
+				"NUL bytes",
 				field);
 			return STATUS_BAD_REQUEST;
 		}
@@ -139,7 +140,7 @@ enter(struct walk *walk, const ProtobufCMessageDescriptor *descriptor,
 {
 	if (walk->depth == DEPTH_MAX)
 		return malformed(walk);
-	walk->levels[walk->depth++] = (struct level){
+	walk->levels[walk->depth++] = (struct level) {
 		.descriptor = descriptor,
 		.end = end,
 	};
