@@ -27,3 +27,6 @@ proto/emad.pb-c.c proto/emad.pb-c.h &: proto/emad.proto
 	$(AM_V_GEN)$(MKDIR_P) proto && \
 	$(PROTOC_C) --c_out=$(top_builddir) -I$(top_srcdir) \
 		$(top_srcdir)/proto/emad.proto
+
+# Objects that include what protoc-c writes; BUILT_SOURCES serves "all" alone.
+$(proto_libproto_la_OBJECTS): proto/emad.pb-c.h

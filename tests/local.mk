@@ -17,12 +17,16 @@ unit_libs = $(CHECK_LIBS)
 EXTRA_DIST += tests/README.md tests/unit/unit.h
 
 include $(top_srcdir)/tests/unit/proto.mk
+include $(top_srcdir)/tests/unit/wire.mk
 include $(top_srcdir)/tests/unit/core.mk
 include $(top_srcdir)/tests/unit/io.mk
 include $(top_srcdir)/tests/unit/endpoint.mk
 include $(top_srcdir)/tests/unit/service.mk
 include $(top_srcdir)/tests/unit/client.mk
 include $(top_srcdir)/tests/integration/local.mk
+include $(top_srcdir)/tests/integration/protocol.mk
+include $(top_srcdir)/tests/integration/emactl.mk
+include $(top_srcdir)/tests/integration/demo.mk
 include $(top_srcdir)/tests/lint/local.mk
 
 if HAVE_CHECK

@@ -1,0 +1,1 @@
+# A story of its own.

@@ -1,0 +1,2 @@
+TESTS += tests/integration/protocol.py
+EXTRA_DIST += tests/integration/protocol.py
