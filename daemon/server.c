@@ -32,6 +32,7 @@ struct server {
 	struct endpoint *endpoint;
 	struct state state;
 	uv_signal_t signals[N_SIGNALS];
+	size_t n_signals; /* that are open */
 	bool stopping;
 };
 
@@ -237,12 +238,21 @@ close_parts(struct server *server)
 }
 
 static void
+close_signals(struct server *server)
+{
+	while (server->n_signals > 0) {
+		uv_signal_t *handle = &server->signals[--server->n_signals];
+
+		uv_close((uv_handle_t *)handle, NULL);
+	}
+}
+
+static void
 on_idle(struct state *state)
 {
 	struct server *server = container_of(state, struct server, state);
 
-	for (size_t i = 0; i < N_SIGNALS; i++)
-		uv_close((uv_handle_t *)&server->signals[i], NULL);
+	close_signals(server);
 	uv_stop(&server->loop);
 }
 
@@ -279,6 +289,7 @@ watch_signals(struct server *server)
 		int r = uv_signal_init(&server->loop, &server->signals[i]);
 
 		must(r == 0);
+		server->n_signals++;
 		server->signals[i].data = server;
 		r = uv_signal_start(&server->signals[i], on_signal, numbers[i]);
 		if (r < 0)
@@ -325,6 +336,7 @@ start_up(struct server *server)
 static void
 shut_down(struct server *server)
 {
+	close_signals(server);
 	close_parts(server);
 	/* Timers of answered pulls and the like are still closing. */
 	(void)uv_run(&server->loop, UV_RUN_DEFAULT);
