@@ -26,9 +26,9 @@ bool dtype_parse(enum dtype *ret_dtype, const char *name, size_t size);
 unsigned int dtype_bits(enum dtype dtype);
 
 /*
- * The type in which tensors of @dtype are averaged: F32 for every floating
- * point type of at most 32 bits, F64, C64; for all others (integers, bools,
- * packed and scale-only formats) the type itself: they take the newest value.
+ * The type in which tensors of @dtype are averaged: F32 for F8_E4M3, F8_E5M2,
+ * F16, BF16 and F32; F64; C64; for all others (integers, bools, packed,
+ * scale-only and FNUZ formats) the type itself: they take the newest value.
  */
 enum dtype dtype_average(enum dtype dtype);
 

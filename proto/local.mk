@@ -5,9 +5,11 @@ proto_libproto_la_SOURCES = \
 	proto/address.c proto/address.h \
 	proto/dtype.c proto/dtype.def proto/dtype.h \
 	proto/json.h \
+	proto/json_cursor.c proto/json_cursor.h \
 	proto/name.c proto/name.h \
 	proto/profile.c proto/profile.h \
 	proto/safetensors.c proto/safetensors.h \
+	proto/safetensors_text.c proto/safetensors_text.h \
 	proto/safetensors_write.c \
 	proto/schedule.c proto/schedule.h \
 	proto/status.c proto/status.def proto/status.h \

@@ -17,9 +17,9 @@
 #include "proto/status.h"
 #include "proto/util.h"
 
-#define SAFETENSORS_HEADER_MAX	UINT64_C(100000000)
-#define SAFETENSORS_ALIGNMENT	4096 /* of the data, in the files we write */
-#define SAFETENSORS_SIZE_FIELD	8
+#define SAFETENSORS_HEADER_MAX UINT64_C(100000000)
+#define SAFETENSORS_ALIGNMENT  4096 /* of the data, in the files we write */
+#define SAFETENSORS_SIZE_FIELD 8
 
 struct tensor {
 	const char *name; /* UTF-8, without NUL bytes inside */
@@ -28,7 +28,7 @@ struct tensor {
 	const uint64_t *shape; /* outermost first, as in numpy */
 	uint64_t n_elements;
 	uint64_t begin; /* bytes from the start of the data */
-	uint64_t size;	/* bytes */
+	uint64_t size;  /* bytes */
 };
 
 struct text_pair {
@@ -61,6 +61,13 @@ enum status safetensors_parse(struct safetensors **ret, const void *json,
 enum status safetensors_parse_file(struct safetensors **ret, const void *file,
 				   uint64_t size, struct why *why);
 
+/*
+ * Copies of @tensors, in their order, as a header of its own: without
+ * metadata, and with both sizes 0.
+ */
+struct safetensors *
+safetensors_new(const struct tensor *tensors, size_t n_tensors);
+
 void safetensors_free(struct safetensors *header);
 
 static inline void
@@ -72,10 +79,10 @@ safetensors_free_owned(struct safetensors **header)
 	__attribute__((cleanup(safetensors_free_owned))) struct safetensors
 
 /* NULL: none of that name.  Looks at every entry. */
-const struct tensor *safetensors_find(const struct safetensors *header,
-				      const char *name);
-const char *safetensors_metadata(const struct safetensors *header,
-				 const char *key);
+const struct tensor *
+safetensors_find(const struct safetensors *header, const char *name);
+const char *
+safetensors_metadata(const struct safetensors *header, const char *key);
 
 /*
  * n_elements and size of a tensor of @dtype and @shape.  False: the product
