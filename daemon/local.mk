@@ -13,11 +13,16 @@ daemon_libcore_la_LIBADD = proto/libproto.la -lm
 
 daemon_libio_la_SOURCES = \
 	daemon/list.h daemon/log.c daemon/log.h \
+	daemon/io/connection.c \
 	daemon/io/endpoint.c daemon/io/endpoint.h \
+	daemon/io/endpoint_private.h \
 	daemon/io/guard.c daemon/io/guard.h \
+	daemon/io/listener.c \
 	daemon/io/lock.c daemon/io/lock.h \
 	daemon/io/pool.c daemon/io/pool.h \
+	daemon/io/request.c \
 	daemon/io/shm.c daemon/io/shm.h \
+	daemon/io/sp.c daemon/io/sp.h \
 	daemon/io/watch.c daemon/io/watch.h
 daemon_libio_la_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)
 daemon_libio_la_LIBADD = proto/libproto.la $(UV_LIBS)
