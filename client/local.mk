@@ -1,8 +1,19 @@
 # libemad: what trainers and evaluators link.
 
 noinst_LTLIBRARIES += client/libclient.la
-client_libclient_la_SOURCES = client/emad.h client/internal.h client/emad.c
-client_libclient_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS)
+client_libclient_la_SOURCES = \
+	client/channel.c client/channel.h \
+	client/control.c \
+	client/copy.c client/copy.h \
+	client/emad.c client/emad.h \
+	client/error.c \
+	client/internal.h \
+	client/publish.c \
+	client/publisher.c \
+	client/slots.c \
+	client/spec.c \
+	client/view.c
+client_libclient_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS)
 client_libclient_la_LIBADD = proto/libproto.la $(NNG_LIBS)
 
 # Tests look inside through libclient.la; the world sees libemad.map only.
