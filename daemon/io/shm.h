@@ -48,13 +48,18 @@ void shm_close(struct shm *shm);
 /* Unlink @shm's name if that still is this very file; 0 also if it is not. */
 int shm_unlink_name(struct shm *shm);
 
-/* Make the file another user's, or readable and writable for its group. */
+/*
+ * Make the file another user's.  Without the privilege for that: readable and
+ * writable for @gid if this user may give it to that group, else for the group
+ * that it has.
+ */
 int shm_give_to(const struct shm *shm, uid_t uid, gid_t gid);
 
 /*
  * Take a write lease: granted only while no other process has the file open or
- * mapped.  While it is held, another's open() waits.  -EAGAIN: it has readers;
- * -EINVAL or other: no leases here.
+ * mapped.  While it is held, another's open() waits; it also has SIGIO sent to
+ * this process, which must be ignored.  -EAGAIN: it has readers; -EINVAL or
+ * other: no leases here.
  */
 int shm_lease(const struct shm *shm);
 void shm_unlease(const struct shm *shm);
@@ -85,7 +90,10 @@ int shm_space(uint64_t *ret_free, uint64_t *ret_total);
 int shm_each(const char *prefix, void (*each)(const char *name, void *arg),
 	     void *arg);
 
-/* Remove @name if it is a regular file or link that this user owns. */
+/*
+ * Remove @name if it is a regular file or link that this user owns (root: that
+ * anybody owns), else -EPERM.  0 also if there is none.
+ */
 int shm_remove(const char *name);
 
 #endif
