@@ -14,7 +14,8 @@ proto_libproto_la_SOURCES = \
 	proto/schedule.c proto/schedule.h \
 	proto/status.c proto/status.def proto/status.h \
 	proto/util.c proto/util.h \
-	proto/version.c proto/version.h \
+	proto/version.c proto/version.h proto/version_read.c \
+	proto/version_state.c proto/version_state.h \
 	proto/wire.c proto/wire.h \
 	proto/wire_check.c proto/wire_check.h
 nodist_proto_libproto_la_SOURCES = proto/emad.pb-c.c proto/emad.pb-c.h
