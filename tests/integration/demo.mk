@@ -1,1 +1,4 @@
-# A story of its own.
+# The story of the README.
+
+TESTS += tests/integration/demo.sh
+EXTRA_DIST += tests/integration/demo.sh
