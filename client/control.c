@@ -105,25 +105,27 @@ message_to_json(const ProtobufCMessage *message)
 	return object;
 }
 
-/* The profile itself, and where it stands. */
+/* The message, with its profile in the form of proto/profile.h. */
 static json_t *
 state_to_json(const Emad__ProfileState *state)
 {
+	json_t *object = message_to_json(&state->base);
 	struct profile profile;
 	struct why why;
-	json_t *object;
 
 	if (wire_profile_read(&profile, state->profile, &why) == STATUS_OK) {
-		object = profile_to_json(&profile);
+		(void)json_object_set_new(object, "profile",
+					  profile_to_json(&profile));
 		profile_deinit(&profile);
 	} else {
-		object = message_to_json(&state->profile->base);
+		(void)json_object_set_new(
+			object, "profile",
+			message_to_json(&state->profile->base));
 	}
-	add_fields(object, &state->base);
 	return object;
 }
 
-/* Ask @what of the daemon. */
+/* Ask, in a process that may. */
 static int
 ask_about(struct emad *emad, const Emad__Request *request,
 	  Emad__Reply **ret_reply)

@@ -3,8 +3,9 @@
  *
  * error.c: sentences; channel.c: libnng; emad.c: connections and questions;
  * spec.c: what a model is; slots.c: shared memory of a publisher;
- * publisher.c: attach and detach; publish.c: snapshots and their answers;
- * view.c: versions; control.c: descriptions; copy.c: copying past the caches.
+ * publisher.c: attach and detach; publish.c: snapshots; answers.c: answers to
+ * them; view.c: versions; control.c: descriptions; copy.c: copying past the
+ * caches.
  */
 #ifndef CLIENT_INTERNAL_H
 #define CLIENT_INTERNAL_H
@@ -160,18 +161,21 @@ int publisher_restore(struct emad_publisher *publisher, int64_t deadline);
 /* Send the slot's publish; its channel must be idle. */
 int publish_send(struct emad_publisher *publisher, struct slot *slot);
 
-/* Take in every answer that is there. */
-void publish_collect(struct emad_publisher *publisher);
-
-/* Wait for an answer and take it in.  TIMEOUT, UNREACHABLE. */
-int publish_wait(struct emad_publisher *publisher, int64_t deadline);
-
-bool publish_is_under_way(struct emad_publisher *publisher);
-
 /* Wait until every publish is answered.  TAKEN_OVER, TIMEOUT, UNREACHABLE. */
 int publish_drain(struct emad_publisher *publisher, int64_t deadline);
 
+/* ---- answers.c ---- */
+
+/* Take in every answer that is there. */
+void answers_collect(struct emad_publisher *publisher);
+
+/* Wait for an answer and take it in.  TIMEOUT, UNREACHABLE. */
+int answers_wait(struct emad_publisher *publisher, int64_t deadline);
+
+/* Whether a request has not been answered, or its answer not taken in. */
+bool answers_are_due(struct emad_publisher *publisher);
+
 /* OK, or the refusal that has not been reported yet. */
-int publish_report(struct emad_publisher *publisher);
+int answers_report(struct emad_publisher *publisher);
 
 #endif

@@ -2,6 +2,7 @@
 
 noinst_LTLIBRARIES += client/libclient.la
 client_libclient_la_SOURCES = \
+	client/answers.c \
 	client/channel.c client/channel.h \
 	client/control.c \
 	client/copy.c client/copy.h \

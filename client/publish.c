@@ -40,130 +40,11 @@ publish_send(struct emad_publisher *publisher, struct slot *slot)
 	return channel_send(publisher->channels[k], &request);
 }
 
-bool
-publish_is_under_way(struct emad_publisher *publisher)
-{
-	for (size_t i = 0; i < publisher->n_slots; i++)
-		if (!channel_is_idle(publisher->channels[i]))
-			return true;
-	return false;
-}
-
-static void
-remember_refusal(struct emad_publisher *publisher, const struct slot *slot,
-		 const Emad__Reply *reply)
-{
-	struct why why;
-
-	publisher->counts.refused++;
-	if (publisher->refusal != EMAD_OK)
-		return;
-	publisher->refusal = (int)reply->status;
-	why_set(&why, "the snapshot of %s at step %" PRId64 " was refused: %s",
-		publisher->attach.model, slot->step, reply->sentence);
-	memcpy(publisher->refusal_sentence, why.text, sizeof why.text);
-}
-
-static void
-take_refusal(struct emad_publisher *publisher, struct slot *slot,
-	     const Emad__Reply *reply)
-{
-	switch (reply->status) {
-	case STATUS_UNKNOWN_SESSION:
-	case STATUS_STOPPING:
-		/* Not absorbed and not forgotten: it will be sent again. */
-		publisher->is_lost = true;
-		return;
-	case STATUS_REPLACED:
-		publisher->counts.replaced++;
-		break;
-	case STATUS_TAKEN_OVER:
-		publisher->is_taken_over = true;
-		publisher->counts.refused++;
-		break;
-	case STATUS_BAD_REQUEST:
-	case STATUS_UNSUPPORTED:
-	case STATUS_TOO_LARGE:
-	case STATUS_BAD_SLOT:
-	case STATUS_INTERNAL:
-		/*
-		 * The daemon may still be waiting for this sequence, or the
-		 * slot may be broken; a new session mends both.
-		 */
-		publisher->is_lost = true;
-		remember_refusal(publisher, slot, reply);
-		break;
-	default:
-		remember_refusal(publisher, slot, reply);
-	}
-	slot->state = SLOT_FREE;
-}
-
-static void
-take_answer(struct emad_publisher *publisher, size_t k)
-{
-	struct slot *slot = &publisher->slots[k];
-	owned_reply *reply = NULL;
-
-	if (channel_take(publisher->channels[k], &reply) != EMAD_OK) {
-		publisher->is_lost = true;
-		return;
-	}
-	if (reply->status != STATUS_OK) {
-		take_refusal(publisher, slot, reply);
-		return;
-	}
-	if (reply->publish && !reply->publish->absorbed)
-		publisher->counts.skipped++;
-	else
-		publisher->counts.absorbed++;
-	slot->state = SLOT_FREE;
-}
-
-void
-publish_collect(struct emad_publisher *publisher)
-{
-	for (size_t i = 0; i < publisher->n_slots; i++)
-		if (channel_is_answered(publisher->channels[i]))
-			take_answer(publisher, i);
-}
-
-int
-publish_wait(struct emad_publisher *publisher, int64_t deadline)
-{
-	int status;
-
-	if (channels_wait(publisher->gate, publisher->channels,
-			  publisher->n_slots, deadline)) {
-		publish_collect(publisher);
-		return EMAD_OK;
-	}
-	status = explain_silence(publisher->emad);
-	if (status != EMAD_TIMEOUT)
-		return status;
-	return fail(EMAD_TIMEOUT,
-		    "the daemon at %s did not absorb a snapshot of %s within "
-		    "%d ms",
-		    publisher->emad->address, publisher->attach.model,
-		    publisher->timeout_ms);
-}
-
 static int
 fail_taken_over(const struct emad_publisher *publisher)
 {
 	return fail(EMAD_TAKEN_OVER, "another publisher took %s over",
 		    publisher->attach.model);
-}
-
-int
-publish_report(struct emad_publisher *publisher)
-{
-	int status = publisher->refusal;
-
-	publisher->refusal = EMAD_OK;
-	return status == EMAD_OK
-		       ? EMAD_OK
-		       : fail(status, "%s", publisher->refusal_sentence);
 }
 
 /* Take in what is there, and make sure of a session. */
@@ -172,11 +53,11 @@ refresh(struct emad_publisher *publisher, int64_t deadline)
 {
 	int status = EMAD_OK;
 
-	publish_collect(publisher);
+	answers_collect(publisher);
 	while (status == EMAD_OK && publisher->is_lost &&
 	       !publisher->is_taken_over) {
 		status = publisher_restore(publisher, deadline);
-		publish_collect(publisher);
+		answers_collect(publisher);
 	}
 	if (status == EMAD_OK && publisher->is_taken_over)
 		return fail_taken_over(publisher);
@@ -200,12 +81,12 @@ publish_drain(struct emad_publisher *publisher, int64_t deadline)
 {
 	int status = EMAD_OK;
 
-	publish_collect(publisher);
+	answers_collect(publisher);
 	while (status == EMAD_OK && !publisher->is_taken_over &&
 	       find_slot(publisher, SLOT_SENT)) {
 		status = refresh(publisher, deadline);
 		if (status == EMAD_OK && find_slot(publisher, SLOT_SENT))
-			status = publish_wait(publisher, deadline);
+			status = answers_wait(publisher, deadline);
 	}
 	if (status == EMAD_OK && publisher->is_taken_over)
 		return fail_taken_over(publisher);
@@ -228,7 +109,7 @@ take_slot(struct emad_publisher *publisher, int64_t deadline,
 				EMAD_NO_SLOT, "all %zu slots of %s are in use",
 				publisher->n_slots, publisher->attach.model);
 		}
-		status = publish_wait(publisher, deadline);
+		status = answers_wait(publisher, deadline);
 		if (status == EMAD_OK)
 			status = refresh(publisher, deadline);
 	}
@@ -347,7 +228,7 @@ publish(struct emad_publisher *publisher, int64_t step,
 		return status;
 	fill(publisher, slot, source);
 	status = send_filled(publisher, slot, step);
-	return status == EMAD_OK ? publish_report(publisher) : status;
+	return status == EMAD_OK ? answers_report(publisher) : status;
 }
 
 int
@@ -424,7 +305,7 @@ emad_commit(struct emad_publisher *publisher, int64_t step)
 	if (status != EMAD_OK)
 		return status;
 	publisher->begun = NULL;
-	return publish_report(publisher);
+	return answers_report(publisher);
 }
 
 int
@@ -436,5 +317,5 @@ emad_flush(struct emad_publisher *publisher)
 	if (status == EMAD_OK)
 		status = publish_drain(publisher,
 				       deadline_after(publisher->timeout_ms));
-	return status == EMAD_OK ? publish_report(publisher) : status;
+	return status == EMAD_OK ? answers_report(publisher) : status;
 }

@@ -225,10 +225,10 @@ make_quiet(struct emad_publisher *publisher)
 	int64_t deadline = deadline_after(SILENCE_MS);
 	int status = EMAD_OK;
 
-	while (publish_is_under_way(publisher) &&
+	while (answers_are_due(publisher) &&
 	       channels_wait(publisher->gate, publisher->channels,
 			     publisher->n_slots, deadline))
-		publish_collect(publisher);
+		answers_collect(publisher);
 	for (size_t i = 0; i < publisher->n_slots && status == EMAD_OK; i++)
 		if (!channel_cancel(publisher->channels[i]))
 			status = channel_new(&publisher->channels[i],
@@ -336,8 +336,8 @@ publisher_restore(struct emad_publisher *publisher, int64_t deadline)
 		if (status == EMAD_OK)
 			status = send_again(publisher);
 		while (status == EMAD_OK && has_unsent(publisher) &&
-		       publish_is_under_way(publisher))
-			status = publish_wait(publisher, deadline);
+		       answers_are_due(publisher))
+			status = answers_wait(publisher, deadline);
 	} while (status == EMAD_OK && has_unsent(publisher));
 	if (status != EMAD_OK)
 		publisher->is_lost = true;
@@ -369,7 +369,7 @@ emad_detach(struct emad_publisher *publisher)
 	if (status == EMAD_OK && !publisher->is_lost)
 		status = send_detach(publisher);
 	if (status == EMAD_OK)
-		status = publish_report(publisher);
+		status = answers_report(publisher);
 	forget(publisher);
 	free_publisher(publisher);
 	return status;
