@@ -12,10 +12,10 @@
 
 /* What a publish does to one average. */
 enum average_decision {
-	AVERAGE_SKIP,	  /* the schedule does not want the step */
-	AVERAGE_REPEAT,	  /* this very publish is in it already */
-	AVERAGE_BACKWARDS,/* the step is not after the last absorbed one */
-	AVERAGE_ABSORB,	  /* run the chunks; a frozen average keeps its data */
+	AVERAGE_SKIP,      /* the schedule does not want the step */
+	AVERAGE_REPEAT,    /* this very publish is in it already */
+	AVERAGE_BACKWARDS, /* the step is not after the last absorbed one */
+	AVERAGE_ABSORB,    /* run the chunks; a frozen average keeps its data */
 };
 
 struct average_step {
@@ -29,10 +29,9 @@ struct average_step {
  * Decide what the publish (@publisher, @sequence, @step) does to an average
  * with @profile that is in @state.
  */
-struct average_step average_decide(const struct profile *profile,
-				   const struct version_state *state,
-				   uint64_t publisher, uint64_t sequence,
-				   int64_t step);
+struct average_step
+average_decide(const struct profile *profile, const struct version_state *state,
+	       uint64_t publisher, uint64_t sequence, int64_t step);
 
 /* One profile's part in an update; @current may be NULL: no version yet. */
 struct average_target {
@@ -40,7 +39,7 @@ struct average_target {
 	enum schedule_action action;
 	double weight;
 	const char *current; /* data of the current version, not its header */
-	char *next;	     /* data of the next version */
+	char *next;          /* data of the next version */
 };
 
 /*

@@ -25,8 +25,9 @@ enum kernel_operation {
 
 struct kernel_target {
 	enum kernel_operation operation;
-	double weight;	     /* 1 - decay; for INIT and LERP */
-	const void *current; /* of dtype_average(); may be NULL but for KEEP, LERP */
+	double weight;       /* 1 - decay; for INIT and LERP */
+	const void *current; /* of dtype_average(); may be NULL but for KEEP,
+				LERP */
 	void *next;
 };
 
@@ -36,7 +37,7 @@ struct kernel_tile {
 	const void *snapshot;
 	size_t n_targets;
 	const struct kernel_target *targets;
-	bool check; /* look for values that are not finite */
+	bool check;  /* look for values that are not finite */
 	bool stream; /* store past the cache: the model is larger than it */
 };
 
@@ -55,6 +56,9 @@ const struct kernel *kernel_choose(void);
 
 /* Every kernel that this machine can run, best first; NULL ends the list. */
 const struct kernel *const *kernel_all(void);
+
+/* The builds: kernel_all() says which of them can be run. */
+extern const struct kernel kernel_avx512, kernel_avx2, kernel_generic;
 
 /*
  * Index of the first element that is not finite, or @n_elements.  Slow and

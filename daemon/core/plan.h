@@ -15,14 +15,15 @@
 #include "proto/safetensors.h"
 
 #define PLAN_CHUNK_SIZE (128 * 1024) /* bytes of the average: fits L2 */
+#define PLAN_CHUNKS_MAX (1 << 24)    /* 2 TiB, lest the table be vast itself */
 
 struct plan_span {
-	enum dtype dtype;	 /* in the slot */
+	enum dtype dtype;        /* in the slot */
 	uint64_t snapshot_begin; /* bytes from the start of the slot's data */
-	uint64_t average_begin;	 /* bytes from the start of the average's data */
+	uint64_t average_begin; /* bytes from the start of the average's data */
 	uint64_t n_elements;
-	bool check;			 /* some profile averages it */
-	const enum profile_rule *rules;	 /* one per profile; the plan's */
+	bool check;                     /* some profile averages it */
+	const enum profile_rule *rules; /* one per profile; the plan's */
 };
 
 struct plan_chunk {
@@ -37,6 +38,7 @@ struct plan {
 	struct plan_span *spans;
 	size_t n_chunks;
 	struct plan_chunk *chunks;
+	enum profile_rule *rules; /* that the spans point to */
 	/* Both in order of their data; the plan's own copies. */
 	struct safetensors *slot;
 	struct safetensors *average;
@@ -45,13 +47,14 @@ struct plan {
 /*
  * Plan updates of averages with @profiles from slots laid out as @slot
  * (version_slot_layout()) into files laid out as @average
- * (version_average_layout()).  TOO_LARGE: more than 2^32 chunks.
+ * (version_average_layout()).  TOO_LARGE: more chunks than
+ * PLAN_CHUNKS_MAX.  BAD_SPEC: the two layouts are not of one model.
  * Takes @slot and @average on success.
  */
-enum status plan_new(struct plan **ret_plan, struct safetensors *slot,
-		     struct safetensors *average,
-		     const struct profile *profiles, size_t n_profiles,
-		     struct why *why);
+enum status
+plan_new(struct plan **ret_plan, struct safetensors *slot,
+	 struct safetensors *average, const struct profile *profiles,
+	 size_t n_profiles, struct why *why);
 void plan_free(struct plan *plan);
 
 /* The tensor that holds byte @offset of a slot's data; NULL: none does. */
