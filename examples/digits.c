@@ -19,8 +19,8 @@ static const char usage[] =
 	"       digits watch [--data FILE] [--steps N] [--every N]\n"
 	"\n"
 	"  --data FILE  the images (default examples/data/digits.csv)\n"
-	"  --steps N    length of the training (default 16000)\n"
-	"  --every N    evaluate once in N steps (default 1000)\n"
+	"  --steps N    length of the training (default 24000)\n"
+	"  --every N    evaluate once in N steps (default 1500)\n"
 	"  --verify     average in the trainer too; exit code 1 if the\n"
 	"               daemon's average differs in any bit\n"
 	"\n"
@@ -100,7 +100,7 @@ parse_options(int argc, char **argv, struct digits_options *options,
 int
 main(int argc, char **argv)
 {
-	struct digits_options options = { .n_steps = 16000, .every = 1000 };
+	struct digits_options options = { .n_steps = 24000, .every = 1500 };
 	const char *data = "examples/data/digits.csv";
 	struct digits *digits;
 	int code = 2;
