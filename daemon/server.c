@@ -316,9 +316,8 @@ start_up(struct server *server)
 		r = take_locks(server);
 	if (r < 0)
 		return r;
-	/* Who may connect may read; only we write versions. */
 	state_init(&server->state, &server->loop, options->instance,
-		   options->mode & ~(mode_t)022);
+		   options->mode);
 	server->state.on_stop = on_stop_request;
 	server->state.kernel = kernel_choose();
 	if (!server->state.kernel) {

@@ -204,7 +204,7 @@ shm_unlink_name(struct shm *shm)
 }
 
 int
-shm_give_to(const struct shm *shm, uid_t uid, gid_t gid)
+shm_give_to(const struct shm *shm, uid_t uid, gid_t gid, mode_t shared)
 {
 	if (fchown(shm->fd, uid, gid) == 0)
 		return 0;
@@ -213,7 +213,7 @@ shm_give_to(const struct shm *shm, uid_t uid, gid_t gid)
 	/* Without the privilege only groups that this user is in too. */
 	if (fchown(shm->fd, (uid_t)-1, gid) < 0 && errno != EPERM)
 		return -errno;
-	return fchmod(shm->fd, 0660) < 0 ? -errno : 0;
+	return fchmod(shm->fd, shared) < 0 ? -errno : 0;
 }
 
 int

@@ -18,14 +18,14 @@
 
 struct shm {
 	char name[FILE_NAME_SIZE];
-	int fd;	       /* -1: none */
+	int fd;        /* -1: none */
 	void *base;    /* mapped read-write, shared; NULL: none */
 	uint64_t size; /* bytes, exactly the file's */
 	dev_t device;
 	ino_t inode;
 };
 
-#define SHM_NONE ((struct shm){ .fd = -1 })
+#define SHM_NONE ((struct shm) { .fd = -1 })
 
 /*
  * Create segment @name of @size > 0 bytes, zeroed, with @mode whatever the
@@ -33,8 +33,8 @@ struct shm {
  * -ENOSPC: /dev/shm is too full; -EFBIG: above what a file can be.
  * @ret_shm is written on success only; nothing is left behind on failure.
  */
-int shm_create(struct shm *ret_shm, const char *name, uint64_t size,
-	       mode_t mode);
+int
+shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode);
 
 /*
  * Open and map what has @name now.  -ENOENT; -EPERM: not a regular file with
@@ -49,11 +49,11 @@ void shm_close(struct shm *shm);
 int shm_unlink_name(struct shm *shm);
 
 /*
- * Make the file another user's.  Without the privilege for that: readable and
- * writable for @gid if this user may give it to that group, else for the group
- * that it has.
+ * Make the file another user's.  Without the privilege for that: of mode
+ * @shared, and of group @gid if this user may give it to that group, else of
+ * the group that it has.
  */
-int shm_give_to(const struct shm *shm, uid_t uid, gid_t gid);
+int shm_give_to(const struct shm *shm, uid_t uid, gid_t gid, mode_t shared);
 
 /*
  * Take a write lease: granted only while no other process has the file open or

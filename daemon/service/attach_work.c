@@ -266,19 +266,19 @@ make_slot(struct attach *attach, unsigned int index,
 	char prefix[FILE_NAME_SIZE];
 	char name[FILE_NAME_SIZE];
 	struct shm *slot = &attach->slots[index];
-	mode_t mode = attach->peer.uid == geteuid() ? 0600 : 0660;
 	int r;
 
 	name_hidden_prefix(prefix, attach->state->instance);
 	(void)snprintf(name, sizeof name, "%.200sslot-%016" PRIx64 "-%u",
 		       prefix, attach->session, index);
-	r = shm_create(slot, name, size, mode);
+	r = shm_create(slot, name, size, 0600);
 	if (r < 0)
 		return r;
 	memcpy(slot->base, header->bytes, header->size);
 	if (attach->peer.uid == geteuid())
 		return 0;
-	return shm_give_to(slot, attach->peer.uid, attach->peer.gid);
+	return shm_give_to(slot, attach->peer.uid, attach->peer.gid,
+			   attach->state->slot_mode);
 }
 
 static enum status

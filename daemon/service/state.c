@@ -15,7 +15,9 @@ state_init(struct state *state, uv_loop_t *loop, const char *instance,
 {
 	*state = (struct state) {
 		.loop = loop,
-		.mode = mode,
+		/* Who may connect may read; only we write versions. */
+		.mode = mode & ~(mode_t)022,
+		.slot_mode = mode,
 		.started_ms = uv_now(loop),
 	};
 	(void)snprintf(state->instance, sizeof state->instance, "%s", instance);

@@ -25,7 +25,8 @@ struct state {
 	struct pool *pool;
 	const struct kernel *kernel;
 	char instance[NAME_SIZE_MAX + 1];
-	mode_t mode; /* of the files in shared memory */
+	mode_t mode;      /* of versions */
+	mode_t slot_mode; /* of slots that cannot be given away */
 	/* Called when a client asks the daemon to stop. */
 	void (*on_stop)(struct state *state);
 
@@ -44,6 +45,7 @@ struct state {
 	void (*on_idle)(struct state *state); /* set by state_stop() */
 };
 
+/* @mode: of the socket; what the files' modes are is derived from it. */
 void state_init(struct state *state, uv_loop_t *loop, const char *instance,
 		mode_t mode);
 
