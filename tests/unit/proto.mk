@@ -1,1 +1,19 @@
 # Unit tests, one line each; unit_tests collects them.
+
+unit_tests += tests/unit/check_dtype
+tests_unit_check_dtype_SOURCES = tests/unit/check_dtype.c
+tests_unit_check_dtype_CFLAGS = $(unit_cflags)
+tests_unit_check_dtype_LDADD = proto/libproto.la $(unit_libs)
+
+unit_tests += tests/unit/check_safetensors
+tests_unit_check_safetensors_SOURCES = tests/unit/check_safetensors.c
+tests_unit_check_safetensors_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
+tests_unit_check_safetensors_LDADD = proto/libproto.la $(unit_libs) $(JANSSON_LIBS)
+
+unit_tests += tests/unit/check_version
+tests_unit_check_version_SOURCES = tests/unit/check_version.c
+tests_unit_check_version_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
+tests_unit_check_version_LDADD = proto/libproto.la $(unit_libs)
+
+EXTRA_DIST += tests/unit/make_safetensors_cases.py \
+	tests/unit/safetensors_cases.json
