@@ -80,6 +80,16 @@ may_take(const struct connection *connection)
 	       connection->n_requests < endpoint->limits.outstanding_max;
 }
 
+/* From the hello on there is no deadline any more. */
+static void
+expect_no_hello(struct connection *connection)
+{
+	if (connection->hello_deadline == 0 || !connection->parser.has_hello)
+		return;
+	connection->hello_deadline = 0;
+	list_remove(&connection->waiting);
+}
+
 /* Parse until there is no more, or no more may be taken now. */
 static void
 take_input(struct connection *connection, struct sp_input *input)
@@ -91,13 +101,12 @@ take_input(struct connection *connection, struct sp_input *input)
 	while (result == SP_MESSAGE && input->size > 0 &&
 	       may_take(connection)) {
 		result = sp_parse(&connection->parser, limits, input, &message);
+		expect_no_hello(connection);
 		if (result == SP_MESSAGE)
 			request_deliver(connection, &message);
 		else if (result == SP_BROKEN)
 			connection_doom(connection, connection->parser.broken);
 	}
-	if (connection->parser.has_hello && !connection->is_paused)
-		list_remove(&connection->waiting);
 }
 
 static void

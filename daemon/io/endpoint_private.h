@@ -59,7 +59,7 @@ struct connection {
 	struct list entry;     /* in connections */
 	struct list waiting;   /* in without_hello or paused, or in none */
 	struct list attention; /* in attention, or in none */
-	uint64_t hello_deadline;
+	uint64_t hello_deadline; /* 0: it came */
 
 	struct sp_parser parser;
 	struct list requests; /* outstanding */

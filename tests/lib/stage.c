@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 
@@ -21,6 +22,20 @@ on_gone(struct request *request, void *arg)
 }
 
 static void
+answer_nobody(struct request *request, void *arg)
+{
+	on_gone(request, arg);
+	request_reply(request, "nobody", 6);
+}
+
+static void
+on_closed(void *arg)
+{
+	must(arg == &stage);
+	stage.is_closed = true;
+}
+
+static void
 on_request(struct request *request, void *arg)
 {
 	size_t size;
@@ -28,13 +43,32 @@ on_request(struct request *request, void *arg)
 
 	must(arg == &stage);
 	stage.n_requests++;
-	if (size == 0 || body[0] != 'H') {
-		request_reply(request, body, size);
+	if (size > 0 && body[0] == 'H') {
+		must(stage.n_held < STAGE_HELD_MAX);
+		request_set_on_gone(request, on_gone, &stage);
+		stage.held[stage.n_held++] = request;
 		return;
 	}
-	must(stage.n_held < STAGE_HELD_MAX);
-	request_set_on_gone(request, on_gone, &stage);
-	stage.held[stage.n_held++] = request;
+	if (size > 0 && body[0] == 'G') {
+		request_set_on_gone(request, answer_nobody, &stage);
+		return;
+	}
+	if (size > 0 && body[0] == 'C')
+		stage_begin_close();
+	request_reply(request, body, size);
+}
+
+void
+stage_answer(unsigned int i, const char *body)
+{
+	struct request *request = take_pointer(&stage.held[i]);
+	size_t size;
+
+	if (body)
+		size = strlen(body);
+	else
+		body = request_body(request, &size);
+	request_reply(request, body, size);
 }
 
 /* Wakes the loop, so that what others do is seen too. */
@@ -60,7 +94,12 @@ stage_count_descriptors(void)
 void
 stage_set_with(const struct endpoint_limits *limits)
 {
+	struct rlimit descriptors;
+
 	memset(&stage, 0, sizeof stage);
+	ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &descriptors), 0);
+	descriptors.rlim_cur = descriptors.rlim_max;
+	ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &descriptors), 0);
 	/* libuv opens what it keeps for ever with the first loop. */
 	ck_assert_int_eq(uv_loop_init(&stage.loop), 0);
 	ck_assert_int_eq(uv_loop_close(&stage.loop), 0);
@@ -86,19 +125,18 @@ stage_set(void)
 	stage_set_with(&ENDPOINT_LIMITS_DEFAULT);
 }
 
-static void
-on_closed(void *arg)
+void
+stage_begin_close(void)
 {
-	must(arg == &stage);
-	stage.is_closed = true;
+	endpoint_close(stage.endpoint, on_closed, &stage);
+	stage.endpoint = NULL;
 }
 
 void
 stage_close_endpoint(void)
 {
-	endpoint_close(stage.endpoint, on_closed, &stage);
+	stage_begin_close();
 	stage_await(stage.is_closed);
-	stage.endpoint = NULL;
 }
 
 void
@@ -108,7 +146,7 @@ stage_strike(void)
 		stage_close_endpoint();
 	for (unsigned int i = 0; i < stage.n_held; i++) {
 		if (stage.held[i])
-			request_reply(stage.held[i], "late", 4);
+			stage_answer(i, "late");
 	}
 	uv_close((uv_handle_t *)&stage.tick, NULL);
 	ck_assert_int_eq(uv_run(&stage.loop, UV_RUN_DEFAULT), 0);

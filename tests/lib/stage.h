@@ -4,8 +4,9 @@
  * the same loop.  Checked fixtures set it and strike it, and striking looks
  * that no descriptor is left.
  *
- * What the handler does: 'H' hold the request in stage.held, anything else
- * echo it at once.
+ * What the handler does: 'H' holds the request in stage.held, 'G' does too and
+ * answers it as soon as the client is gone, 'C' closes the endpoint and then
+ * echoes, anything else is echoed at once.
  */
 #ifndef TESTS_LIB_STAGE_H
 #define TESTS_LIB_STAGE_H
@@ -42,7 +43,8 @@ void stage_set_with(const struct endpoint_limits *limits);
 /* Close all of it and look that nothing is left behind. */
 void stage_strike(void);
 
-/* Close the endpoint alone, and wait until it is. */
+/* Close the endpoint alone, and with the second, wait until it is. */
+void stage_begin_close(void);
 void stage_close_endpoint(void);
 
 /* One turn of the loop; fails the test when @deadline is over. */
@@ -57,6 +59,9 @@ void stage_turn(uint64_t deadline, const char *condition);
 		while (!(condition))                                           \
 			stage_turn(deadline_, #condition);                     \
 	} while (0)
+
+/* Answer the held request number @i; NULL: with its own body. */
+void stage_answer(unsigned int i, const char *body);
 
 /* Descriptors that this process has open. */
 int stage_count_descriptors(void);
