@@ -6,9 +6,11 @@
  */
 #include "client/emactl.h"
 
+#include <fcntl.h>
 #include <locale.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "client/emactl_options.h"
 #include "client/emactl_output.h"
@@ -168,12 +170,30 @@ run(struct emactl *ctl)
 	return command->run(ctl);
 }
 
+/*
+ * Where a standard stream is closed, the next file or socket would get its
+ * number, and what is printed would end there.  Fill the gap with something
+ * that takes no output, so that printing fails.
+ */
+static void
+fill_closed_streams(void)
+{
+	int fd;
+
+	do {
+		fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+	} while (fd >= 0 && fd <= STDERR_FILENO);
+	if (fd >= 0)
+		(void)close(fd);
+}
+
 int
 main(int argc, char **argv)
 {
 	enum exit_code code = EXIT_USAGE;
 	struct emactl parsed;
 
+	fill_closed_streams();
 	/* Characters as the user's, numbers always with a point. */
 	(void)setlocale(LC_CTYPE, "");
 	if (options_parse(&parsed, argc, argv)) {

@@ -260,9 +260,10 @@ print_model(const json_t *answer)
 	char memory[TEXT_SIZE];
 
 	(void)printf(
-		"%s: %" JSON_INTEGER_FORMAT " tensors, %s a snapshot, "
+		"%s: %" JSON_INTEGER_FORMAT " tensor%s, %s a snapshot, "
 		"%s of shared memory\n\n",
 		string_at(summary, "name"), integer_at(summary, "n_tensors"),
+		integer_at(summary, "n_tensors") == 1 ? "" : "s",
 		output_size(snapshot,
 			    (uint64_t)integer_at(summary, "snapshot_size")),
 		output_size(memory, (uint64_t)integer_at(summary, "memory")));

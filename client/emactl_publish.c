@@ -259,8 +259,10 @@ print_published(const struct emactl *ctl, const struct source *source,
 			(json_int_t)source->header->n_tensors, "size",
 			(json_int_t)source->header->data_size));
 	else if (is_absorbed)
-		(void)printf("%s: absorbed step %" PRId64 ", %zu tensors, %s\n",
+		(void)printf("%s: absorbed step %" PRId64
+			     ", %zu tensor%s, %s\n",
 			     model, step, source->header->n_tensors,
+			     source->header->n_tensors == 1 ? "" : "s",
 			     output_size(size, source->header->data_size));
 	else
 		(void)printf("%s: no schedule wants step %" PRId64

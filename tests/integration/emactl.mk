@@ -1,1 +1,4 @@
-# A story of its own.
+# The story of emactl.
+
+TESTS += tests/integration/emactl.sh
+EXTRA_DIST += tests/integration/emactl.sh
