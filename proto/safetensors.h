@@ -3,8 +3,10 @@
  *
  * A file is an 8-byte little-endian header size N, N bytes of JSON, and data.
  * The reader accepts and refuses exactly what the reference implementation
- * (the safetensors package) does; tests/unit/safetensors_cases.json is the
- * table of cases, made with that package.
+ * (the safetensors package) does, but for names and metadata with NUL bytes
+ * inside, which it refuses (safetensors_text.c has the fine print).  So of
+ * two tensors with one name the later one counts.  The table of cases is
+ * tests/unit/safetensors_cases.json, made with that package.
  *
  * Not done here: files and mappings.  Any thread; nothing is shared.
  */
@@ -97,8 +99,9 @@ bool tensor_measure(enum dtype dtype, size_t n_dims, const uint64_t *shape,
  * where the one before ends.  The result is padded with spaces so that size
  * field and JSON together are a multiple of @alignment (a power of two).
  *
- * @metadata comes first in the JSON, in the order given.  Returns malloc'ed
- * bytes, *ret_size of them.
+ * @metadata comes first in the JSON, in the order given.  Names, keys and
+ * values must be UTF-8: who takes them from elsewhere checks that before.
+ * Returns malloc'ed bytes, *ret_size of them.
  */
 char *safetensors_write(const struct tensor *tensors, size_t n_tensors,
 			const struct text_pair *metadata, size_t n_metadata,

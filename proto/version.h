@@ -91,7 +91,8 @@ enum status version_header_init_slot(struct version_header *ret_header,
 /*
  * Write into @file, which holds @header's bytes or none, the header for
  * @state.  @whole: all of it, else only the part that changes.  The size field
- * is written last, so that a file whose first 8 bytes are zero is never valid.
+ * is written last, so that a file whose first 8 bytes are zero is never valid;
+ * until then they are zero.  @file is aligned to 8 bytes.
  */
 void version_header_write(const struct version_header *header,
 			  const struct version_state *state, bool whole,
