@@ -41,7 +41,10 @@ fail_because(int status, const char *format, ...)
 	(void)vsnprintf(sentence, sizeof sentence, format, arguments);
 	va_end(arguments);
 	used = strlen(sentence);
-	(void)snprintf(sentence + used, sizeof sentence - used, ": %s", cause);
+	/* A long cause is cut. */
+	if (snprintf(sentence + used, sizeof sentence - used, ": %s", cause) <
+	    0)
+		sentence[used] = '\0';
 	return status;
 }
 
