@@ -11,8 +11,8 @@
 #define ACCEPTS_AT_ONCE 64 /* then the others get their turn */
 
 struct listener {
-	struct endpoint *endpoint;
 	struct list entry;
+	struct endpoint *endpoint;
 	uv_poll_t poll;
 	int fd;
 	struct sockaddr_un address; /* no path: not ours to remove */

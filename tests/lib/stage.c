@@ -92,6 +92,16 @@ stage_count_descriptors(void)
 }
 
 void
+stage_open_endpoint(void)
+{
+	stage.is_closed = false;
+	ck_assert_int_eq(endpoint_new(&stage.endpoint, &stage.loop,
+				      &stage.limits, on_request, &stage),
+			 0);
+	ck_assert_int_eq(endpoint_listen(stage.endpoint, stage.path, 0600), 0);
+}
+
+void
 stage_set_with(const struct endpoint_limits *limits)
 {
 	struct rlimit descriptors;
@@ -113,10 +123,7 @@ stage_set_with(const struct endpoint_limits *limits)
 	(void)snprintf(stage.path, sizeof stage.path, "%s/socket",
 		       stage.directory);
 	stage.limits = *limits;
-	ck_assert_int_eq(endpoint_new(&stage.endpoint, &stage.loop, limits,
-				      on_request, &stage),
-			 0);
-	ck_assert_int_eq(endpoint_listen(stage.endpoint, stage.path, 0600), 0);
+	stage_open_endpoint();
 }
 
 void
@@ -300,4 +307,38 @@ stage_check_served(void)
 
 	stage_check_served_on(fd);
 	(void)close(fd);
+}
+
+static void
+ask_and_wait(int lifeline)
+{
+	unsigned char bytes[64] = STAGE_HELLO;
+	size_t size = 8 + stage_request(bytes + 8, 1, "H", 1);
+	int fd = stage_connect();
+	char byte;
+
+	if (write(fd, bytes, size) < 0 || fork() < 0 ||
+	    read(lifeline, &byte, 1) < 0)
+		_exit(1);
+	_exit(0);
+}
+
+pid_t
+stage_start_asker(int *ret_lifeline)
+{
+	unsigned int n_held = stage.n_held;
+	int lifeline[2];
+	pid_t child;
+
+	ck_assert_int_eq(pipe(lifeline), 0);
+	child = fork();
+	ck_assert_int_ge(child, 0);
+	if (child == 0) {
+		(void)close(lifeline[1]);
+		ask_and_wait(lifeline[0]);
+	}
+	(void)close(lifeline[0]);
+	stage_await(stage.n_held > n_held);
+	*ret_lifeline = lifeline[1];
+	return child;
 }

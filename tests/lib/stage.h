@@ -47,6 +47,9 @@ void stage_strike(void);
 void stage_begin_close(void);
 void stage_close_endpoint(void);
 
+/* A new one after that. */
+void stage_open_endpoint(void);
+
 /* One turn of the loop; fails the test when @deadline is over. */
 uint64_t stage_deadline(void);
 void stage_turn(uint64_t deadline, const char *condition);
@@ -85,6 +88,12 @@ size_t stage_request(unsigned char *ret_bytes, uint32_t id, const void *body,
 /* Send a request, and (or) look that the reply is this one. */
 void stage_ask(int fd, uint32_t id, const char *body);
 void stage_await_reply(int fd, uint32_t id, const char *body);
+
+/*
+ * A child that asked and lives until it is killed or @ret_lifeline is closed,
+ * with a child of its own that keeps its descriptors.  Its request is held.
+ */
+pid_t stage_start_asker(int *ret_lifeline);
 
 /* A round trip on @fd, or on a connection of its own. */
 void stage_check_served_on(int fd);

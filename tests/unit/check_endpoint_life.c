@@ -260,35 +260,12 @@ START_TEST(who_never_reads_does_not_hold_up_the_end)
 }
 END_TEST
 
-/* Ask on @fd, then live until killed, with a child that keeps the socket. */
-static void
-ask_and_wait(int fd, int lifeline)
-{
-	unsigned char bytes[64] = STAGE_HELLO;
-	size_t size = 8 + stage_request(bytes + 8, 1, "H", 1);
-	char byte;
-
-	/* Two lives that end when the test closes its end of the lifeline. */
-	if (write(fd, bytes, size) < 0 || fork() < 0 ||
-	    read(lifeline, &byte, 1) < 0)
-		_exit(1);
-	_exit(0);
-}
-
 START_TEST(a_peers_death_is_seen_though_its_child_keeps_the_socket)
 {
 	struct pollfd process = { .events = POLLIN };
-	int lifeline[2];
-	pid_t child;
+	int lifeline;
+	pid_t child = stage_start_asker(&lifeline);
 
-	ck_assert_int_eq(pipe(lifeline), 0);
-	child = fork();
-	if (child == 0) {
-		(void)close(lifeline[1]);
-		ask_and_wait(stage_connect(), lifeline[0]);
-	}
-	(void)close(lifeline[0]);
-	stage_await(stage.n_held > 0);
 	ck_assert_int_eq(request_peer(stage.held[0])->pid, child);
 	ck_assert_uint_eq(request_peer(stage.held[0])->uid, getuid());
 	ck_assert_uint_eq(request_peer(stage.held[0])->gid, getgid());
@@ -300,7 +277,7 @@ START_TEST(a_peers_death_is_seen_though_its_child_keeps_the_socket)
 	stage_await(poll(&process, 1, 0) == 1);
 	ck_assert_uint_eq(endpoint_n_connections(stage.endpoint), 1);
 	(void)close(process.fd);
-	(void)close(lifeline[1]);
+	(void)close(lifeline);
 	ck_assert_int_eq(waitpid(child, NULL, 0), child);
 	stage_await(endpoint_n_connections(stage.endpoint) == 0);
 }

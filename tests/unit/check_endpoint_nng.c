@@ -15,21 +15,22 @@
 
 struct client {
 	uv_thread_t thread;
-	size_t size; /* of each request */
+	const char *word; /* each request begins with */
+	size_t size;      /* of each request */
 	int n_requests;
 	int failure; /* nng's number; -1: a reply was wrong */
 	atomic_bool is_done;
 };
 
 static int
-ask(nng_socket socket, char *body, size_t size, int i)
+ask(nng_socket socket, const char *word, char *body, size_t size, int i)
 {
 	void *reply;
 	size_t reply_size;
 	bool is_right;
 	int r;
 
-	(void)snprintf(body, size, "request %d", i);
+	(void)snprintf(body, size, "%s request %d", word, i);
 	r = nng_send(socket, body, size, 0);
 	if (r == 0)
 		r = nng_recv(socket, &reply, &reply_size, NNG_FLAG_ALLOC);
@@ -54,10 +55,11 @@ run_client(void *arg)
 	(void)nng_socket_set_ms(socket, NNG_OPT_RECVTIMEO, 30000);
 	(void)nng_socket_set_ms(socket, NNG_OPT_SENDTIMEO, 30000);
 	(void)nng_socket_set_size(socket, NNG_OPT_RECVMAXSZ, 0);
+	(void)nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, 10);
 	if (r == 0)
 		r = nng_dial(socket, url, NULL, 0);
 	for (int i = 0; i < client->n_requests && r == 0; i++)
-		r = ask(socket, body, client->size, i);
+		r = ask(socket, client->word, body, client->size, i);
 	(void)nng_close(socket);
 	free(body);
 	client->failure = r;
@@ -65,10 +67,15 @@ run_client(void *arg)
 }
 
 static void
-serve(struct client *client)
+start(struct client *client)
 {
 	ck_assert_int_eq(uv_thread_create(&client->thread, run_client, client),
 			 0);
+}
+
+static void
+serve_to_the_end(struct client *client)
+{
 	stage_await(client->is_done);
 	ck_assert_int_eq(uv_thread_join(&client->thread), 0);
 	ck_assert_int_eq(client->failure, 0);
@@ -78,7 +85,7 @@ serve(struct client *client)
 static bool
 always(const void *first_bytes, size_t n)
 {
-	return n > 8 && memcmp(first_bytes, "request ", 8) == 0;
+	return n > 9 && memcmp(first_bytes, "a request", 9) == 0;
 }
 
 static void
@@ -102,18 +109,37 @@ strike(void)
 
 START_TEST(a_req_socket_gets_its_answers)
 {
-	struct client client = { .size = 32, .n_requests = 1000 };
+	struct client client = { .word = "a", .size = 32, .n_requests = 1000 };
 
-	serve(&client);
+	start(&client);
+	serve_to_the_end(&client);
 	ck_assert_uint_eq(stage.n_requests, 1000);
 }
 END_TEST
 
 START_TEST(a_req_socket_may_send_sixteen_mebibytes)
 {
-	struct client client = { .size = LARGE_SIZE, .n_requests = 3 };
+	struct client client = { .word = "a",
+				 .size = LARGE_SIZE,
+				 .n_requests = 3 };
 
-	serve(&client);
+	start(&client);
+	serve_to_the_end(&client);
+}
+END_TEST
+
+START_TEST(a_req_socket_asks_the_next_endpoint_again)
+{
+	struct client client = { .word = "Hold", .size = 32, .n_requests = 1 };
+
+	start(&client);
+	stage_await(stage.n_held == 1);
+	stage_close_endpoint();
+	ck_assert_uint_eq(stage.n_gone, 1);
+	stage_open_endpoint();
+	stage_await(stage.n_held == 2);
+	stage_answer(1, NULL);
+	serve_to_the_end(&client);
 }
 END_TEST
 
@@ -157,6 +183,7 @@ endpoint_nng_suite(void)
 	tcase_set_timeout(small, 60);
 	tcase_add_checked_fixture(small, stage_set, strike);
 	tcase_add_test(small, a_req_socket_gets_its_answers);
+	tcase_add_test(small, a_req_socket_asks_the_next_endpoint_again);
 	tcase_add_test(small, nngcat_gets_its_answer);
 	suite_add_tcase(suite, small);
 	tcase_set_timeout(large, 60);

@@ -1,16 +1,12 @@
 #include "daemon/io/watch.h"
 
 #include <signal.h>
-#include <sys/syscall.h>
 #include <sys/wait.h>
 
 #include "tests/lib/stage.h"
 #include "tests/unit/unit.h"
 
-/*
- * A child that lives until it is killed or the test closes lifeline; with a
- * child of its own that keeps every descriptor, pidfd and all.
- */
+/* It has a child of its own that keeps its descriptors open. */
 static pid_t child;
 static int lifeline;
 static int n_deaths;
@@ -30,34 +26,12 @@ close_on_death(void *arg)
 	watch_close(take_pointer(&watch));
 }
 
-static int
-open_pidfd(pid_t pid)
-{
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
-
-	ck_assert_int_ge(pidfd, 0);
-	return pidfd;
-}
-
 static void
 setup(void)
 {
-	int ends[2];
-	char byte;
-
 	stage_set();
 	n_deaths = 0;
-	ck_assert_int_eq(pipe(ends), 0);
-	child = fork();
-	ck_assert_int_ge(child, 0);
-	if (child == 0) {
-		(void)close(ends[1]);
-		if (fork() < 0 || read(ends[0], &byte, 1) < 0)
-			_exit(1);
-		_exit(0);
-	}
-	(void)close(ends[0]);
-	lifeline = ends[1];
+	child = stage_start_asker(&lifeline);
 }
 
 static void
@@ -71,9 +45,11 @@ teardown(void)
 static void
 start_watch(void (*callback)(void *arg))
 {
-	ck_assert_int_eq(watch_new(&watch, &stage.loop, open_pidfd(child),
-				   callback, &n_deaths),
-			 0);
+	int pidfd = request_peer_pidfd(stage.held[0]);
+
+	ck_assert_int_ge(pidfd, 0);
+	ck_assert_int_eq(
+		watch_new(&watch, &stage.loop, pidfd, callback, &n_deaths), 0);
 }
 
 START_TEST(a_death_is_told_once)
