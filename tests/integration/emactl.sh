@@ -115,6 +115,15 @@ plot_is_as_wide_as_columns() {
 	done
 }
 
+json_is_one_value() {
+	for request in status list 'show two' 'pull net' 'show nothing' \
+		'schedule --steps 20' 'drop two/slow' --version; do
+		# shellcheck disable=SC2086 # a request is several words
+		"$emactl" --json $request >"$out" 2>"$err" </dev/null
+		python3 -m json.tool <"$out" >/dev/null 2>>"$err" || return 1
+	done
+}
+
 copy_is_the_file() {
 	ctl 0 pull net -o "$folder/copy.safetensors" &&
 		cmp "$folder/copy.safetensors" \
@@ -170,7 +179,7 @@ stop_waits_for_the_end() {
 	ctl 0 stop && [ ! -e "$folder/emad.sock" ] && ctl 3 status
 }
 
-echo 1..48
+echo 1..49
 
 says no_command_is_wrong_usage 2 'no command given'
 says unknown_command_suggests_the_nearest 2 'did you mean status?' statsu
@@ -242,6 +251,7 @@ says pull_prints_the_path 0 "^/dev/shm/emad.$instance.net.ema.safetensors$" \
 	pull net
 says pull_of_a_later_step_says_how_to_wait 4 'timeout SECONDS' \
 	pull net --at-step 7
+expect json_is_one_value json_is_one_value
 expect copy_is_the_file copy_is_the_file
 says device_is_not_replaced 2 'not a regular file' pull net -o /dev/null
 ctl 0 publish big "$folder/big.safetensors" --step 0 --variant constant
