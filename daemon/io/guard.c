@@ -4,6 +4,7 @@
 #include <setjmp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <ucontext.h>
 
 #include "proto/util.h"
 
@@ -20,9 +21,14 @@ is_fault(const siginfo_t *info)
 static void
 on_bus_error(int number, siginfo_t *info, void *context)
 {
-	(void)context;
-	if (escape && is_fault(info))
+	const ucontext_t *interrupted = context;
+
+	if (escape && is_fault(info)) {
+		/* Here, not in the jump, which would cost each guard a call. */
+		(void)pthread_sigmask(SIG_SETMASK, &interrupted->uc_sigmask,
+				      NULL);
 		siglongjmp(*escape, 1);
+	}
 	/*
 	 * Returning runs the faulting instruction again, so that what kills
 	 * the process (and what its core shows) is the fault itself.
@@ -37,8 +43,7 @@ guard_install(void)
 {
 	struct sigaction action = {
 		.sa_sigaction = on_bus_error,
-		/* Not deferred, so that escaping need not restore a mask. */
-		.sa_flags = SA_SIGINFO | SA_NODEFER,
+		.sa_flags = SA_SIGINFO,
 	};
 
 	(void)sigemptyset(&action.sa_mask);
@@ -51,7 +56,7 @@ guard_run(void (*touch)(void *arg), void *arg)
 	sigjmp_buf here;
 
 	must(escape == NULL);
-	/* Without the signal mask: that would cost a system call. */
+	/* Without the signal mask, which the handler restores. */
 	if (sigsetjmp(here, 0) != 0) {
 		escape = NULL;
 		return -EFAULT;

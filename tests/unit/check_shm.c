@@ -296,7 +296,7 @@ START_TEST(segment_that_cannot_be_given_away_is_shared_instead)
 
 	ck_assert_int_eq(shm_create(&shm, name, 100, 0600), 0);
 	fault_arm(0, EPERM);
-	ck_assert_int_eq(shm_give_to(&shm, A_STRANGER, getegid(), 0660), 0);
+	ck_assert_int_eq(shm_give_to(&shm, A_STRANGER, getegid(), 0666), 0);
 	ck_assert(fault_disarm());
 	ck_assert_int_eq(fstat(shm.fd, &status), 0);
 	ck_assert_uint_eq(status.st_uid, geteuid());

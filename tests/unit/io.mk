@@ -1,1 +1,56 @@
-# Unit tests, one line each; unit_tests collects them.
+# Unit tests of daemon/io, and of the list.
+
+# The calls that tests/lib/fault.c lets fail.
+fault_ldflags = $(AM_LDFLAGS) \
+	-Wl,--wrap=shm_open,--wrap=open,--wrap=fcntl \
+	-Wl,--wrap=fchmod,--wrap=fchown,--wrap=fstat,--wrap=lstat \
+	-Wl,--wrap=posix_fallocate,--wrap=ftruncate \
+	-Wl,--wrap=mmap,--wrap=madvise \
+	-Wl,--wrap=renameat2,--wrap=unlink,--wrap=flock
+
+unit_tests += tests/unit/check_shm
+tests_unit_check_shm_SOURCES = tests/unit/check_shm.c \
+	tests/lib/fault.c tests/lib/fault.h
+tests_unit_check_shm_CFLAGS = $(unit_cflags)
+tests_unit_check_shm_LDFLAGS = $(fault_ldflags)
+tests_unit_check_shm_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_shm_names
+tests_unit_check_shm_names_SOURCES = tests/unit/check_shm_names.c \
+	tests/lib/fault.c tests/lib/fault.h
+tests_unit_check_shm_names_CFLAGS = $(unit_cflags)
+tests_unit_check_shm_names_LDFLAGS = $(fault_ldflags)
+tests_unit_check_shm_names_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_shm_lease
+tests_unit_check_shm_lease_SOURCES = tests/unit/check_shm_lease.c
+tests_unit_check_shm_lease_CFLAGS = $(unit_cflags)
+tests_unit_check_shm_lease_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_lock
+tests_unit_check_lock_SOURCES = tests/unit/check_lock.c \
+	tests/lib/fault.c tests/lib/fault.h
+tests_unit_check_lock_CFLAGS = $(unit_cflags)
+tests_unit_check_lock_LDFLAGS = $(fault_ldflags)
+tests_unit_check_lock_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_guard
+tests_unit_check_guard_SOURCES = tests/unit/check_guard.c
+tests_unit_check_guard_CFLAGS = $(unit_cflags)
+tests_unit_check_guard_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_pool
+tests_unit_check_pool_SOURCES = tests/unit/check_pool.c tests/lib/turn.h
+tests_unit_check_pool_CFLAGS = $(unit_cflags)
+tests_unit_check_pool_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
+
+unit_tests += tests/unit/check_pool_workers
+tests_unit_check_pool_workers_SOURCES = tests/unit/check_pool_workers.c \
+	tests/lib/turn.h
+tests_unit_check_pool_workers_CFLAGS = $(unit_cflags)
+tests_unit_check_pool_workers_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
+
+unit_tests += tests/unit/check_list
+tests_unit_check_list_SOURCES = tests/unit/check_list.c
+tests_unit_check_list_CFLAGS = $(unit_cflags)
+tests_unit_check_list_LDADD = proto/libproto.la $(unit_libs)
