@@ -25,36 +25,36 @@ extern "C" {
 #define EMAD_API __attribute__((visibility("default")))
 
 enum emad_status {
-	EMAD_OK = 0,		    /* done */
-	EMAD_BAD_REQUEST = 1,	    /* the message is malformed */
-	EMAD_UNSUPPORTED = 2,	    /* this daemon does not know that request */
-	EMAD_TOO_LARGE = 3,	    /* message or model is above a limit */
-	EMAD_UNKNOWN_MODEL = 4,	    /* no such model */
-	EMAD_UNKNOWN_PROFILE = 5,   /* the model has no such profile */
-	EMAD_UNKNOWN_SESSION = 6,   /* no such session: attach again */
-	EMAD_BUSY = 7,		    /* another publisher is attached */
-	EMAD_SPEC_DIFFERS = 8,	    /* exists with other tensors or profiles */
-	EMAD_BAD_NAME = 9,	    /* a name is not [A-Za-z0-9._-]{1,100} */
-	EMAD_BAD_SPEC = 10,	    /* tensor table or profile is not valid */
-	EMAD_BAD_SLOT = 11,	    /* not this session's, in use or damaged */
-	EMAD_NO_SPACE = 12,	    /* shared memory is full */
-	EMAD_NOT_FINITE = 13,	    /* the snapshot holds a NaN or infinity */
-	EMAD_STEP_BACKWARDS = 14,   /* not after the last step absorbed */
-	EMAD_REPLACED = 15,	    /* a newer snapshot took its place */
-	EMAD_NO_SLOT = 16,	    /* every slot is in use (mode drop) */
-	EMAD_TIMEOUT = 17,	    /* the deadline passed */
-	EMAD_STOPPING = 18,	    /* the daemon is stopping */
-	EMAD_DENIED = 19,	    /* not allowed for this user */
-	EMAD_NO_VERSION = 20,	    /* nothing has been averaged yet */
-	EMAD_TAKEN_OVER = 21,	    /* another publisher took the model over */
-	EMAD_NAME_TAKEN = 22,	    /* somebody else's file has the name */
-	EMAD_LIMIT = 23,	    /* a limit of the daemon is reached */
-	EMAD_INTERNAL = 24,	    /* the daemon failed: see its log */
-	EMAD_UNREACHABLE = 64,	    /* no daemon answers at the address */
-	EMAD_FORKED = 65,	    /* called in a forked child */
-	EMAD_USAGE = 66,	    /* the call's arguments are wrong */
-	EMAD_SYSTEM = 67,	    /* a system call failed in this process */
-	EMAD_CHANGED = 68	    /* the file is not what it should be */
+	EMAD_OK = 0,              /* done */
+	EMAD_BAD_REQUEST = 1,     /* the message is malformed */
+	EMAD_UNSUPPORTED = 2,     /* this daemon does not know that request */
+	EMAD_TOO_LARGE = 3,       /* message or model is above a limit */
+	EMAD_UNKNOWN_MODEL = 4,   /* no such model */
+	EMAD_UNKNOWN_PROFILE = 5, /* the model has no such profile */
+	EMAD_UNKNOWN_SESSION = 6, /* no such session: attach again */
+	EMAD_BUSY = 7,            /* another publisher is attached */
+	EMAD_SPEC_DIFFERS = 8,    /* exists with other tensors or profiles */
+	EMAD_BAD_NAME = 9,        /* a name is not [A-Za-z0-9._-]{1,100} */
+	EMAD_BAD_SPEC = 10,       /* tensor table or profile is not valid */
+	EMAD_BAD_SLOT = 11,       /* not this session's, in use or damaged */
+	EMAD_NO_SPACE = 12,       /* shared memory is full */
+	EMAD_NOT_FINITE = 13,     /* the snapshot holds a NaN or infinity */
+	EMAD_STEP_BACKWARDS = 14, /* not after the last step absorbed */
+	EMAD_REPLACED = 15,       /* a newer snapshot took its place */
+	EMAD_NO_SLOT = 16,        /* every slot is in use (mode drop) */
+	EMAD_TIMEOUT = 17,        /* the deadline passed */
+	EMAD_STOPPING = 18,       /* the daemon is stopping */
+	EMAD_DENIED = 19,         /* not allowed for this user */
+	EMAD_NO_VERSION = 20,     /* nothing has been averaged yet */
+	EMAD_TAKEN_OVER = 21,     /* another publisher took the model over */
+	EMAD_NAME_TAKEN = 22,     /* somebody else's file has the name */
+	EMAD_LIMIT = 23,          /* a limit of the daemon is reached */
+	EMAD_INTERNAL = 24,       /* the daemon failed: see its log */
+	EMAD_UNREACHABLE = 64,    /* no daemon answers at the address */
+	EMAD_FORKED = 65,         /* called in a forked child */
+	EMAD_USAGE = 66,          /* the call's arguments are wrong */
+	EMAD_SYSTEM = 67,         /* a system call failed in this process */
+	EMAD_CHANGED = 68         /* the file is not what it should be */
 };
 
 /* A connection to a daemon.  Cheap to keep, one per thread that needs it. */
@@ -78,8 +78,8 @@ EMAD_API const char *emad_version(void);
  * the environment, else where this user's daemon listens, else the system's).
  * Waits up to @timeout_ms (-1: 5 seconds) for it to answer.  UNREACHABLE.
  */
-EMAD_API int emad_connect(struct emad **ret_emad, const char *address,
-			  int timeout_ms);
+EMAD_API int
+emad_connect(struct emad **ret_emad, const char *address, int timeout_ms);
 
 /* Detaches what is attached.  NULL is fine. */
 EMAD_API void emad_close(struct emad *emad);
@@ -93,11 +93,11 @@ EMAD_API const char *emad_address(const struct emad *emad);
 struct emad_tensor {
 	const char *name;  /* UTF-8 */
 	const char *dtype; /* as in safetensors: "F32", "BF16", "I64", ... */
-	size_t n_dims;	   /* 0: a scalar */
+	size_t n_dims;     /* 0: a scalar */
 	const uint64_t *shape; /* outermost first */
-	const void *data;  /* contiguous, row-major, little-endian */
-	uint64_t size;	   /* bytes; filled in by the library where it returns
-			      tensors, ignored where it takes them */
+	const void *data;      /* contiguous, row-major, little-endian */
+	uint64_t size; /* bytes; filled in by the library where it returns
+			  tensors, ignored where it takes them */
 };
 
 /* Schedules, as ema_pytorch's EMA class names them; see libemad(3). */
@@ -132,9 +132,9 @@ struct emad_options {
 	size_t n_profiles;
 	enum emad_mode mode;
 	unsigned int n_slots;  /* 0: 2, with LATEST 3; at most 16 */
-	int takeover;	       /* take the model from a publisher that lives */
+	int takeover;          /* take the model from a publisher that lives */
 	int accept_non_finite; /* absorb NaN and infinity */
-	int timeout_ms;	       /* longest wait for the daemon, in any call;
+	int timeout_ms;        /* longest wait for the daemon, in any call;
 				  0: 60 s, -1: for ever */
 };
 
@@ -143,10 +143,10 @@ struct emad_options {
  * not read).  Creates the model, or goes on where its last publisher stopped.
  * BUSY, SPEC_DIFFERS (emad_error() names the tensors), NO_SPACE, BAD_NAME, ...
  */
-EMAD_API int emad_attach(struct emad_publisher **ret_publisher,
-			 struct emad *emad, const char *model,
-			 const struct emad_tensor *tensors, size_t n_tensors,
-			 const struct emad_options *options);
+EMAD_API int
+emad_attach(struct emad_publisher **ret_publisher, struct emad *emad,
+	    const char *model, const struct emad_tensor *tensors,
+	    size_t n_tensors, const struct emad_options *options);
 
 /* Waits for what is under way, then gives the model up.  NULL is fine. */
 EMAD_API int emad_detach(struct emad_publisher *publisher);
@@ -213,9 +213,9 @@ EMAD_API void emad_get_counts(const struct emad_publisher *publisher,
  *
  * The version never changes while it is mapped, whatever the daemon does.
  */
-EMAD_API int emad_pull(struct emad_view **ret_view, struct emad *emad,
-		       const char *model, const char *profile, int64_t at_step,
-		       int timeout_ms);
+EMAD_API int
+emad_pull(struct emad_view **ret_view, struct emad *emad, const char *model,
+	  const char *profile, int64_t at_step, int timeout_ms);
 
 /* Unmap.  NULL is fine. */
 EMAD_API void emad_view_close(struct emad_view *view);
@@ -228,8 +228,8 @@ EMAD_API uint64_t emad_view_updates(const struct emad_view *view);
 EMAD_API const char *emad_view_path(const struct emad_view *view);
 
 /* The whole file, as mapped. */
-EMAD_API const void *emad_view_file(const struct emad_view *view,
-				    uint64_t *ret_size);
+EMAD_API const void *
+emad_view_file(const struct emad_view *view, uint64_t *ret_size);
 
 /* Tensors in the order of the file; data points into the mapping. */
 EMAD_API size_t emad_view_n_tensors(const struct emad_view *view);
@@ -248,12 +248,12 @@ emad_view_find(const struct emad_view *view, const char *name);
  */
 EMAD_API int emad_status_json(struct emad *emad, char **ret_json);
 EMAD_API int emad_list_json(struct emad *emad, char **ret_json);
-EMAD_API int emad_describe_json(struct emad *emad, const char *model,
-				char **ret_json);
+EMAD_API int
+emad_describe_json(struct emad *emad, const char *model, char **ret_json);
 
 /* Forget an average (@profile NULL: the whole model) and its files. */
-EMAD_API int emad_drop(struct emad *emad, const char *model,
-		       const char *profile);
+EMAD_API int
+emad_drop(struct emad *emad, const char *model, const char *profile);
 
 /* Ask the daemon to finish what it accepted and end. */
 EMAD_API int emad_stop(struct emad *emad);

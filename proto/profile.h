@@ -20,8 +20,8 @@
 #include "proto/util.h"
 
 #define DEFAULT_PROFILE "ema"
-#define PROFILES_MAX	64   /* of one model */
-#define RULE_NAMES_MAX	4096 /* in one list of one profile */
+#define PROFILES_MAX    64   /* of one model */
+#define RULE_NAMES_MAX  4096 /* in one list of one profile */
 
 struct name_list {
 	size_t n;
@@ -31,8 +31,8 @@ struct name_list {
 struct profile {
 	char *name;
 	struct schedule schedule;
-	struct name_list no_ema;	    /* these are copied, not averaged */
-	struct name_list ignore;	    /* these keep their value */
+	struct name_list no_ema;            /* these are copied, not averaged */
+	struct name_list ignore;            /* these keep their value */
 	struct name_list ignore_startswith; /* so do these prefixes' */
 };
 
@@ -43,8 +43,8 @@ enum profile_rule {
 	PROFILE_KEEP,
 };
 
-enum profile_rule profile_rule(const struct profile *profile,
-			       const char *tensor);
+enum profile_rule
+profile_rule(const struct profile *profile, const char *tensor);
 
 /* An empty profile of @name with @schedule; fill the lists by appending. */
 void profile_init(struct profile *ret_profile, const char *name,

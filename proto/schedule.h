@@ -28,7 +28,7 @@ enum schedule_variant {
 #define X(name, text, what) SCHEDULE_##name,
 	SCHEDULE_VARIANTS(X)
 #undef X
-	N_SCHEDULE_VARIANTS
+		N_SCHEDULE_VARIANTS
 };
 
 struct schedule {
@@ -43,10 +43,10 @@ struct schedule {
 
 /* What a snapshot does to an average. */
 enum schedule_action {
-	SCHEDULE_SKIP,	 /* nothing: the trainer need not publish it */
-	SCHEDULE_COPY,	 /* every tensor takes the newest value */
-	SCHEDULE_INIT,	 /* every tensor is copied, then averaged by its rule */
-	SCHEDULE_LERP,	 /* every tensor by its rule, with the decay */
+	SCHEDULE_SKIP,   /* nothing: the trainer need not publish it */
+	SCHEDULE_COPY,   /* every tensor takes the newest value */
+	SCHEDULE_INIT,   /* every tensor is copied, then averaged by its rule */
+	SCHEDULE_LERP,   /* every tensor by its rule, with the decay */
 	SCHEDULE_FROZEN, /* nothing changes any more, but the step counts */
 };
 
@@ -56,8 +56,8 @@ struct schedule schedule_default(enum schedule_variant variant);
 /* False with a sentence: a field is out of its range or not finite. */
 bool schedule_check(const struct schedule *schedule, struct why *why);
 
-bool schedule_variant_parse(enum schedule_variant *ret_variant,
-			    const char *text);
+bool
+schedule_variant_parse(enum schedule_variant *ret_variant, const char *text);
 const char *schedule_variant_name(enum schedule_variant variant);
 
 /* Whether step @step is to be published: the gate alone, nanoseconds. */

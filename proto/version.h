@@ -23,7 +23,7 @@
 #include "proto/profile.h"
 #include "proto/safetensors.h"
 
-#define VERSION_FORMAT	     1
+#define VERSION_FORMAT       1
 #define VERSION_PUBLISHERS   16 /* the newest are remembered */
 #define VERSION_DYNAMIC_SIZE 1024
 
@@ -33,18 +33,18 @@ struct version_publisher {
 };
 
 struct version_state {
-	int64_t step;	  /* last absorbed, STEP_NONE: no version yet */
+	int64_t step;     /* last absorbed, STEP_NONE: no version yet */
 	uint64_t updates; /* snapshots absorbed */
-	double decay;	  /* of the last update; 0 after a copy */
+	double decay;     /* of the last update; 0 after a copy */
 	size_t n_publishers;
 	struct version_publisher publishers[VERSION_PUBLISHERS]; /* new first */
 };
 
-#define VERSION_STATE_NONE ((struct version_state){ .step = STEP_NONE })
+#define VERSION_STATE_NONE ((struct version_state) { .step = STEP_NONE })
 
 /* 0: that publisher has nothing in this version. */
-uint64_t version_sequence(const struct version_state *state,
-			  uint64_t publisher);
+uint64_t
+version_sequence(const struct version_state *state, uint64_t publisher);
 void version_set_sequence(struct version_state *state, uint64_t publisher,
 			  uint64_t sequence);
 
@@ -53,17 +53,17 @@ void version_set_sequence(struct version_state *state, uint64_t publisher,
  * them.  Made from any safetensors header (the order and offsets of that one
  * do not matter).  n_tensors may be 0.
  */
-enum status version_slot_layout(struct safetensors **ret_layout,
-				const struct safetensors *spec,
-				struct why *why);
+enum status
+version_slot_layout(struct safetensors **ret_layout,
+		    const struct safetensors *spec, struct why *why);
 
 /*
  * The tensors of the average of such a model: types by dtype_average(),
  * arranged by rank of that type, then rank of the published type, then name.
  */
-enum status version_average_layout(struct safetensors **ret_layout,
-				   const struct safetensors *spec,
-				   struct why *why);
+enum status
+version_average_layout(struct safetensors **ret_layout,
+		       const struct safetensors *spec, struct why *why);
 
 /*
  * The first bytes of a file, size field included, up to the data; a multiple
@@ -77,16 +77,14 @@ struct version_header {
 void version_header_deinit(struct version_header *header);
 
 /* TOO_LARGE: above SAFETENSORS_HEADER_MAX. */
-enum status version_header_init(struct version_header *ret_header,
-				const char *model,
-				const struct profile *profile,
-				const struct safetensors *spec,
-				const struct safetensors *average,
-				struct why *why);
-enum status version_header_init_slot(struct version_header *ret_header,
-				     const char *model,
-				     const struct safetensors *slot,
-				     struct why *why);
+enum status
+version_header_init(struct version_header *ret_header, const char *model,
+		    const struct profile *profile,
+		    const struct safetensors *spec,
+		    const struct safetensors *average, struct why *why);
+enum status
+version_header_init_slot(struct version_header *ret_header, const char *model,
+			 const struct safetensors *slot, struct why *why);
 
 /*
  * Write into @file, which holds @header's bytes or none, the header for
@@ -94,9 +92,9 @@ enum status version_header_init_slot(struct version_header *ret_header,
  * is written last, so that a file whose first 8 bytes are zero is never valid;
  * until then they are zero.  @file is aligned to 8 bytes.
  */
-void version_header_write(const struct version_header *header,
-			  const struct version_state *state, bool whole,
-			  void *file);
+void
+version_header_write(const struct version_header *header,
+		     const struct version_state *state, bool whole, void *file);
 
 /* Make @file invalid: zero its size field. */
 void version_header_invalidate(void *file);
@@ -119,8 +117,8 @@ enum status version_read(struct version **ret_version, const void *file,
 void version_free(struct version *version);
 
 /* Only the state: cheap, for readers that know the layout already. */
-enum status version_read_state(struct version_state *ret_state,
-			       const void *file, uint64_t size,
-			       struct why *why);
+enum status
+version_read_state(struct version_state *ret_state, const void *file,
+		   uint64_t size, struct why *why);
 
 #endif

@@ -56,9 +56,9 @@ struct connection {
 	uv_pipe_t pipe;
 	struct endpoint_peer peer;
 	struct uid_count *uid_count;
-	struct list entry;     /* in connections */
-	struct list waiting;   /* in without_hello or paused, or in none */
-	struct list attention; /* in attention, or in none */
+	struct list entry;       /* in connections */
+	struct list waiting;     /* in without_hello or paused, or in none */
+	struct list attention;   /* in attention, or in none */
 	uint64_t hello_deadline; /* 0: it came */
 
 	struct sp_parser parser;

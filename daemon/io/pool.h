@@ -24,7 +24,7 @@ struct job {
 	/* Set by the submitter; n_chunks may be 0. */
 	unsigned int n_chunks;
 	void (*run)(struct job *job, unsigned int chunk); /* on a worker */
-	void (*done)(struct job *job);			   /* on the loop */
+	void (*done)(struct job *job);                    /* on the loop */
 	/* The pool's. */
 	struct list entry;
 	unsigned int next_chunk;
@@ -33,8 +33,8 @@ struct job {
 
 struct pool_options {
 	unsigned int n_workers; /* 0: one per CPU in @cpus */
-	const cpu_set_t *cpus;	/* NULL: those the process may use */
-	bool pinned;		/* worker i on the i-th of the CPUs */
+	const cpu_set_t *cpus;  /* NULL: those the process may use */
+	bool pinned;            /* worker i on the i-th of the CPUs */
 	int nice;
 };
 
