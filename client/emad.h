@@ -76,7 +76,8 @@ EMAD_API const char *emad_version(void);
 /*
  * Connect to the daemon at @address ("ipc:///path"; NULL: EMAD_ADDRESS from
  * the environment, else where this user's daemon listens, else the system's).
- * Waits up to @timeout_ms (-1: 5 seconds) for it to answer.  UNREACHABLE.
+ * UNREACHABLE at once where nobody listens (DENIED: the socket is not for this
+ * user), else waits up to @timeout_ms (-1: 5 seconds) for the answer.
  */
 EMAD_API int
 emad_connect(struct emad **ret_emad, const char *address, int timeout_ms);

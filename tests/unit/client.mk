@@ -5,8 +5,26 @@ tests_unit_check_copy_SOURCES = tests/unit/check_copy.c
 tests_unit_check_copy_CFLAGS = $(unit_cflags)
 tests_unit_check_copy_LDADD = client/libclient.la $(unit_libs)
 
+client_stage = tests/lib/client_stage.c tests/lib/client_stage.h \
+	tests/lib/fake_answers.c tests/lib/fake_daemon.c \
+	tests/lib/fake_daemon.h tests/lib/fake_private.h
+
 unit_tests += tests/unit/check_client
-tests_unit_check_client_SOURCES = tests/unit/check_client.c \
-	tests/lib/fake_daemon.c tests/lib/fake_daemon.h
+tests_unit_check_client_SOURCES = tests/unit/check_client.c $(client_stage)
 tests_unit_check_client_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
 tests_unit_check_client_LDADD = client/libclient.la $(unit_libs)
+
+unit_tests += tests/unit/check_client_publish
+tests_unit_check_client_publish_SOURCES = tests/unit/check_client_publish.c \
+	$(client_stage)
+tests_unit_check_client_publish_CFLAGS = $(unit_cflags)
+tests_unit_check_client_publish_LDADD = client/libclient.la $(unit_libs)
+
+unit_tests += tests/unit/check_client_restart
+tests_unit_check_client_restart_SOURCES = tests/unit/check_client_restart.c \
+	$(client_stage)
+tests_unit_check_client_restart_CFLAGS = $(unit_cflags)
+tests_unit_check_client_restart_LDADD = client/libclient.la $(unit_libs)
+
+dist_check_SCRIPTS += tests/lint/client_header.sh
+TESTS += tests/lint/client_header.sh
