@@ -315,9 +315,11 @@ ask_and_wait(int lifeline)
 	unsigned char bytes[64] = STAGE_HELLO;
 	size_t size = 8 + stage_request(bytes + 8, 1, "H", 1);
 	int fd = stage_connect();
+	pid_t grandchild = fork();
 	char byte;
 
-	if (write(fd, bytes, size) < 0 || fork() < 0 ||
+	/* The parent asks, so by then there is the child. */
+	if (grandchild < 0 || (grandchild > 0 && write(fd, bytes, size) < 0) ||
 	    read(lifeline, &byte, 1) < 0)
 		_exit(1);
 	_exit(0);
