@@ -1,1 +1,25 @@
 # Unit tests, one line each; unit_tests collects them.
+
+unit_tests += tests/unit/check_average
+tests_unit_check_average_SOURCES = tests/unit/check_average.c
+tests_unit_check_average_CFLAGS = $(unit_cflags)
+tests_unit_check_average_LDADD = daemon/libcore.la $(unit_libs)
+
+unit_tests += tests/unit/check_golden
+tests_unit_check_golden_SOURCES = tests/unit/check_golden.c \
+	tests/lib/golden.c tests/lib/golden.h
+tests_unit_check_golden_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
+tests_unit_check_golden_LDADD = daemon/libcore.la $(unit_libs) $(JANSSON_LIBS)
+
+unit_tests += tests/unit/check_kernel
+tests_unit_check_kernel_SOURCES = tests/unit/check_kernel.c
+tests_unit_check_kernel_CFLAGS = $(unit_cflags)
+tests_unit_check_kernel_LDADD = daemon/libcore.la $(unit_libs) -lm
+
+unit_tests += tests/unit/check_plan
+tests_unit_check_plan_SOURCES = tests/unit/check_plan.c
+tests_unit_check_plan_CFLAGS = $(unit_cflags)
+tests_unit_check_plan_LDADD = daemon/libcore.la $(unit_libs)
+
+EXTRA_DIST += tests/golden/README.md tests/golden/schedules.json \
+	tests/golden/trajectories.json

@@ -10,6 +10,16 @@ tests_unit_check_safetensors_SOURCES = tests/unit/check_safetensors.c
 tests_unit_check_safetensors_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
 tests_unit_check_safetensors_LDADD = proto/libproto.la $(unit_libs) $(JANSSON_LIBS)
 
+unit_tests += tests/unit/check_profile
+tests_unit_check_profile_SOURCES = tests/unit/check_profile.c
+tests_unit_check_profile_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
+tests_unit_check_profile_LDADD = proto/libproto.la $(unit_libs) $(JANSSON_LIBS) -lm
+
+unit_tests += tests/unit/check_schedule
+tests_unit_check_schedule_SOURCES = tests/unit/check_schedule.c
+tests_unit_check_schedule_CFLAGS = $(unit_cflags)
+tests_unit_check_schedule_LDADD = proto/libproto.la $(unit_libs)
+
 unit_tests += tests/unit/check_version
 tests_unit_check_version_SOURCES = tests/unit/check_version.c
 tests_unit_check_version_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
