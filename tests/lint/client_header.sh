@@ -1,8 +1,8 @@
 #!/bin/sh
 # emad.h is good C++ and strict C, and libemad exports what it declares.
 
-header=$top_srcdir/client/emad.h
-library=$top_builddir/client/.libs/libemad.so
+header=${top_srcdir:?}/client/emad.h
+library=${top_builddir:?}/client/.libs/libemad.so
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 
