@@ -143,10 +143,12 @@ digits_train(const struct digits *digits, const struct digits_options *options)
 
 	trainer.mlp = mlp_new(&trainer.rng);
 	describe_tensors(&trainer);
-	if (options->verify)
-		trainer.reference = reference_new(&profiles[0]);
 
 	code = attach(&trainer, profiles, 2);
+	if (code == 0 && options->verify) {
+		trainer.reference = reference_new(&profiles[0]);
+		code = trainer.reference == NULL;
+	}
 	if (code == 0)
 		code = train(&trainer, digits, options->n_steps);
 	if (code == 0)
