@@ -61,23 +61,38 @@ xasprintf(const char *format, ...)
 	return string;
 }
 
+/* Step back over the bytes of a character that was cut in two. */
+static void
+cut_whole(char *text, size_t end)
+{
+	while (end > 0 && ((unsigned char)text[end - 1] & 0xC0) == 0x80)
+		end--;
+	if (end > 0 && (unsigned char)text[end - 1] >= 0xC0)
+		end--;
+	text[end] = '\0';
+}
+
+void
+why_vset(struct why *why, const char *format, va_list arguments)
+{
+	size_t end = sizeof why->text - 1;
+	int n;
+
+	n = vsnprintf(why->text, sizeof why->text, format, arguments);
+	must(n >= 0);
+	if ((size_t)n > end)
+		cut_whole(why->text, end);
+	for (char *at = why->text; *at != '\0'; at++)
+		if ((unsigned char)*at < ' ' || *at == 0x7F)
+			*at = '?';
+}
+
 void
 why_set(struct why *why, const char *format, ...)
 {
-	size_t end = sizeof why->text - 1;
 	va_list arguments;
-	int n;
 
 	va_start(arguments, format);
-	n = vsnprintf(why->text, sizeof why->text, format, arguments);
+	why_vset(why, format, arguments);
 	va_end(arguments);
-	must(n >= 0);
-	if ((size_t)n <= end)
-		return;
-	/* Step back over the bytes of a character that was cut in two. */
-	while (end > 0 && ((unsigned char)why->text[end - 1] & 0xC0) == 0x80)
-		end--;
-	if (end > 0 && (unsigned char)why->text[end - 1] >= 0xC0)
-		end--;
-	why->text[end] = '\0';
 }

@@ -89,7 +89,8 @@ char *xasprintf(const char *format, ...)
 
 /*
  * The sentence that goes with a refusal: it names the thing and the cure.
- * Text that would not fit is cut, never in the middle of a UTF-8 character.
+ * Text that would not fit is cut, never in the middle of a UTF-8 character;
+ * control characters, which names of tensors may hold, become "?".
  */
 #define WHY_SIZE 512
 struct why {
@@ -98,5 +99,7 @@ struct why {
 
 void why_set(struct why *why, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
+void why_vset(struct why *why, const char *format, va_list arguments)
+	__attribute__((format(printf, 2, 0)));
 
 #endif

@@ -21,7 +21,7 @@ differ(struct differences *differences, const char *format, ...)
 	if (differences->n_listed == WIRE_DIFFERENCES)
 		return;
 	va_start(arguments, format);
-	(void)vsnprintf(line.text, sizeof line.text, format, arguments);
+	why_vset(&line, format, arguments);
 	va_end(arguments);
 	differences->listed[differences->n_listed++] = xstrdup(line.text);
 }

@@ -185,11 +185,12 @@ drop(struct state *state, struct request *request, struct model *model,
 	}
 	log_notice("%s: dropped%s%s", model->name, profile ? " profile " : "",
 		   profile ? profile_name : "");
-	pull_refuse(state, model->name, STATUS_UNKNOWN_MODEL);
-	if (profile && model->n_profiles > 1)
+	if (profile && model->n_profiles > 1) {
 		model_remove_profile(model, profile);
-	else
+	} else {
+		pull_refuse(state, model->name, STATUS_UNKNOWN_MODEL);
 		model_free(model, true);
+	}
 	reply_status(request, STATUS_OK, NULL);
 }
 

@@ -102,8 +102,7 @@ refuse(struct update *update, enum status status, const char *format, ...)
 	va_list arguments;
 
 	va_start(arguments, format);
-	(void)vsnprintf(result.why.text, sizeof result.why.text, format,
-			arguments);
+	why_vset(&result.why, format, arguments);
 	va_end(arguments);
 	finish(update, &result);
 }

@@ -207,6 +207,15 @@ START_TEST(a_cut_sentence_ends_in_a_whole_character)
 }
 END_TEST
 
+START_TEST(a_sentence_holds_no_control_characters)
+{
+	struct why why;
+
+	why_set(&why, "tensor \"%s\"", "a\033[2Jb\nc\x7f\xc3\xa9");
+	ck_assert_str_eq(why.text, "tensor \"a?[2Jb?c?\xc3\xa9\"");
+}
+END_TEST
+
 static Suite *
 wire_suite(void)
 {
@@ -226,6 +235,7 @@ wire_suite(void)
 	tcase_add_test(tcase, a_profile_survives_the_wire);
 	tcase_add_test(tcase, a_profile_takes_its_variants_defaults);
 	tcase_add_test(tcase, a_cut_sentence_ends_in_a_whole_character);
+	tcase_add_test(tcase, a_sentence_holds_no_control_characters);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }
