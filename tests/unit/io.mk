@@ -54,3 +54,8 @@ unit_tests += tests/unit/check_list
 tests_unit_check_list_SOURCES = tests/unit/check_list.c
 tests_unit_check_list_CFLAGS = $(unit_cflags)
 tests_unit_check_list_LDADD = proto/libproto.la $(unit_libs)
+
+unit_tests += tests/unit/check_log
+tests_unit_check_log_SOURCES = tests/unit/check_log.c
+tests_unit_check_log_CFLAGS = $(unit_cflags)
+tests_unit_check_log_LDADD = daemon/libio.la $(unit_libs)
