@@ -3,6 +3,7 @@
 #include <jansson.h>
 #include <stdio.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "proto/json.h"
 
@@ -210,13 +211,17 @@ read_schedule(struct golden_schedule *schedule, json_t *json, struct why *why)
 			   json_object_get(json, "decay_at_step"));
 }
 
+/* A file that is not there is an empty list. */
 static json_t *
 load_list(const char *folder, const char *file, struct why *why)
 {
 	owned_memory char *path = xasprintf("%s/%s", folder, file);
 	json_error_t error;
-	json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+	json_t *json;
 
+	if (access(path, F_OK) != 0)
+		return json_array();
+	json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
 	if (!json) {
 		why_set(why, "%s:%d: %s", path, error.line, error.text);
 		return NULL;
@@ -240,6 +245,11 @@ golden_load(const char *folder, struct why *why)
 		cases = load_list(folder, "trajectories.json", why);
 	if (!cases)
 		return NULL;
+	if (json_array_size(cases) + json_array_size(schedules) == 0) {
+		why_set(why, "%s: no schedules.json or trajectories.json there",
+			folder);
+		return NULL;
+	}
 	golden = xcalloc(1, sizeof *golden);
 	golden->n_cases = json_array_size(cases);
 	golden->cases = xcalloc(golden->n_cases, sizeof *golden->cases);

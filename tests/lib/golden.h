@@ -47,7 +47,10 @@ struct golden {
 	struct golden_schedule *schedules;
 };
 
-/* NULL with a sentence: a file cannot be read or is not of that form. */
+/*
+ * NULL with a sentence: a file cannot be read or is not of that form, or
+ * neither is there.  One of them may be missing.
+ */
 struct golden *golden_load(const char *folder, struct why *why);
 void golden_free(struct golden *golden);
 
