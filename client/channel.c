@@ -19,12 +19,14 @@
  * versions of libnng give up at a lost connection if this is infinite.
  */
 #define RESEND_MS INT_MAX
-
-struct gate {
-	pthread_mutex_t mutex;
-	pthread_cond_t changed;
-	bool is_kept; /* a channel that could not be freed may still use it */
-};
+/*
+ * libnng 1.5.2 stops connecting for good if the daemon goes between the
+ * connection and the hello (the broken pipe is taken for a closed dialer).  A
+ * channel that somebody waits for and that was not connected for this long,
+ * while somebody listens, dials anew; each time after twice as long.
+ */
+#define DEAF_MS  300
+#define SLICE_MS 100
 
 enum channel_state {
 	CHANNEL_IDLE,
@@ -37,72 +39,20 @@ struct channel {
 	struct gate *gate;
 	nng_socket socket;
 	nng_aio *aio;
+	const char *address;
 	/* The rest is under the gate's mutex. */
 	enum channel_state state;
 	bool is_cancelled;
 	int result; /* nng's, of the answer */
 	nng_msg *reply;
-	int64_t last_event; /* clock_ms() */
+	int64_t last_event;   /* clock_ms() */
+	int n_pipes;          /* connections that have said hello */
+	int64_t dial_at;      /* when to dial anew if there is none */
+	int64_t dial_wait_ms; /* until the time after that */
 };
 
 /* The process that used libnng first; 0: none yet. */
 static _Atomic pid_t nng_owner;
-
-int64_t
-clock_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-int64_t
-deadline_after(int timeout_ms)
-{
-	return timeout_ms < 0 ? DEADLINE_NEVER : clock_ms() + timeout_ms;
-}
-
-struct gate *
-gate_new(void)
-{
-	struct gate *gate = xcalloc(1, sizeof *gate);
-	pthread_condattr_t attributes;
-
-	must(pthread_mutex_init(&gate->mutex, NULL) == 0);
-	must(pthread_condattr_init(&attributes) == 0);
-	must(pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC) == 0);
-	must(pthread_cond_init(&gate->changed, &attributes) == 0);
-	(void)pthread_condattr_destroy(&attributes);
-	return gate;
-}
-
-void
-gate_free(struct gate *gate)
-{
-	if (!gate || gate->is_kept)
-		return;
-	(void)pthread_cond_destroy(&gate->changed);
-	(void)pthread_mutex_destroy(&gate->mutex);
-	free(gate);
-}
-
-/* False: the deadline has passed. */
-static bool
-gate_wait(struct gate *gate, int64_t deadline)
-{
-	struct timespec until = {
-		.tv_sec = (time_t)(deadline / 1000),
-		.tv_nsec = (long)(deadline % 1000) * 1000000,
-	};
-
-	if (deadline == DEADLINE_NEVER) {
-		(void)pthread_cond_wait(&gate->changed, &gate->mutex);
-		return true;
-	}
-	return pthread_cond_timedwait(&gate->changed, &gate->mutex, &until) ==
-	       0;
-}
 
 bool
 channel_is_usable(void)
@@ -145,6 +95,41 @@ on_event(void *arg)
 	(void)pthread_mutex_unlock(&channel->gate->mutex);
 }
 
+/* On one of libnng's threads as well. */
+static void
+on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
+{
+	struct channel *channel = arg;
+
+	(void)pipe;
+	(void)pthread_mutex_lock(&channel->gate->mutex);
+	channel->n_pipes += event == NNG_PIPE_EV_ADD_POST ? 1 : -1;
+	channel->dial_at = clock_ms() + DEAF_MS;
+	channel->dial_wait_ms = DEAF_MS;
+	(void)pthread_mutex_unlock(&channel->gate->mutex);
+}
+
+static int
+dial(struct channel *channel)
+{
+	/* A blocking dial can fail when many connect at once. */
+	return nng_dial(channel->socket, channel->address, NULL,
+			NNG_FLAG_NONBLOCK);
+}
+
+static int
+watch_pipes(struct channel *channel)
+{
+	int r;
+
+	r = nng_pipe_notify(channel->socket, NNG_PIPE_EV_ADD_POST, on_pipe,
+			    channel);
+	if (r == 0)
+		r = nng_pipe_notify(channel->socket, NNG_PIPE_EV_REM_POST,
+				    on_pipe, channel);
+	return r;
+}
+
 static int
 set_options(nng_socket socket)
 {
@@ -180,13 +165,17 @@ channel_new(struct channel **ret_channel, const char *address,
 	channel = xcalloc(1, sizeof *channel);
 	channel->gate = gate;
 	channel->socket = socket;
+	channel->address = address;
+	channel->dial_at = clock_ms() + DEAF_MS;
+	channel->dial_wait_ms = DEAF_MS;
 	r = set_options(socket);
+	if (r == 0)
+		r = watch_pipes(channel);
 	if (r == 0)
 		r = nng_aio_alloc(&channel->aio, on_event, channel);
 	if (r == 0) {
 		nng_aio_set_timeout(channel->aio, NNG_DURATION_INFINITE);
-		/* A blocking dial can fail when many connect at once. */
-		r = nng_dial(socket, address, NULL, NNG_FLAG_NONBLOCK);
+		r = dial(channel);
 	}
 	if (r == 0) {
 		*ret_channel = channel;
@@ -202,10 +191,8 @@ channel_send(struct channel *channel, const Emad__Request *request)
 {
 	size_t size = protobuf_c_message_get_packed_size(&request->base);
 	nng_msg *message;
-	int r;
 
-	r = nng_msg_alloc(&message, size);
-	if (r != 0)
+	if (nng_msg_alloc(&message, size) != 0)
 		return fail(EMAD_SYSTEM, "no memory for a message of %zu bytes",
 			    size);
 	(void)protobuf_c_message_pack(&request->base, nng_msg_body(message));
@@ -221,27 +208,34 @@ channel_send(struct channel *channel, const Emad__Request *request)
 	return EMAD_OK;
 }
 
-static enum channel_state
-get_state(struct channel *channel)
+static bool
+has_state(struct channel *channel, enum channel_state state)
 {
-	enum channel_state state;
+	bool has;
 
 	(void)pthread_mutex_lock(&channel->gate->mutex);
-	state = channel->state;
+	has = channel->state == state;
 	(void)pthread_mutex_unlock(&channel->gate->mutex);
-	return state;
+	return has;
 }
 
 bool
 channel_is_idle(struct channel *channel)
 {
-	return get_state(channel) == CHANNEL_IDLE;
+	return has_state(channel, CHANNEL_IDLE);
 }
 
 bool
 channel_is_answered(struct channel *channel)
 {
-	return get_state(channel) == CHANNEL_ANSWERED;
+	return has_state(channel, CHANNEL_ANSWERED);
+}
+
+static bool
+is_under_way(const struct channel *channel)
+{
+	return channel->state == CHANNEL_SENDING ||
+	       channel->state == CHANNEL_RECEIVING;
 }
 
 static bool
@@ -253,9 +247,28 @@ any_is_answered(struct channel *const *channels, size_t n)
 	return false;
 }
 
-bool
-channels_wait(struct gate *gate, struct channel *const *channels, size_t n,
-	      int64_t deadline)
+static void
+dial_if_deaf(struct channel *channel)
+{
+	int64_t now = clock_ms();
+	bool is_deaf;
+
+	(void)pthread_mutex_lock(&channel->gate->mutex);
+	is_deaf = is_under_way(channel) && channel->n_pipes == 0 &&
+		  now >= channel->dial_at;
+	if (is_deaf) {
+		channel->dial_wait_ms *= 2;
+		channel->dial_at = now + channel->dial_wait_ms;
+	}
+	(void)pthread_mutex_unlock(&channel->gate->mutex);
+	if (is_deaf && look_for_daemon(channel->address) == 0)
+		(void)dial(channel);
+}
+
+/* False: the deadline passed. */
+static bool
+wait_until_answered(struct gate *gate, struct channel *const *channels,
+		    size_t n, int64_t deadline)
 {
 	bool answered;
 
@@ -264,6 +277,25 @@ channels_wait(struct gate *gate, struct channel *const *channels, size_t n,
 		if (!gate_wait(gate, deadline) && clock_ms() >= deadline)
 			break;
 	(void)pthread_mutex_unlock(&gate->mutex);
+	return answered;
+}
+
+bool
+channels_wait(struct gate *gate, struct channel *const *channels, size_t n,
+	      int64_t deadline)
+{
+	bool answered = false;
+	bool is_over = false;
+
+	while (!answered && !is_over) {
+		int64_t slice = deadline_after(SLICE_MS);
+
+		is_over = slice >= deadline;
+		answered = wait_until_answered(gate, channels, n,
+					       is_over ? deadline : slice);
+		for (size_t i = 0; i < n && !answered; i++)
+			dial_if_deaf(channels[i]);
+	}
 	return answered;
 }
 
@@ -294,13 +326,6 @@ channel_take(struct channel *channel, Emad__Reply **ret_reply)
 		return fail(EMAD_BAD_REQUEST,
 			    "the daemon's answer cannot be read: %s", why.text);
 	return EMAD_OK;
-}
-
-static bool
-is_under_way(const struct channel *channel)
-{
-	return channel->state == CHANNEL_SENDING ||
-	       channel->state == CHANNEL_RECEIVING;
 }
 
 /* Drop an answer that nobody wants any more. */

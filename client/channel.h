@@ -11,23 +11,10 @@
 #ifndef CLIENT_CHANNEL_H
 #define CLIENT_CHANNEL_H
 
+#include "client/gate.h"
 #include "proto/wire.h"
 
-/* Where the channels that somebody waits for together announce answers. */
-struct gate;
-
-struct gate *gate_new(void);
-/* After its channels are freed.  NULL is fine. */
-void gate_free(struct gate *gate);
-
 struct channel;
-
-/* Milliseconds of the monotonic clock; and "never". */
-#define DEADLINE_NEVER INT64_MAX
-int64_t clock_ms(void);
-
-/* @timeout_ms from now; negative: never. */
-int64_t deadline_after(int timeout_ms);
 
 /*
  * Whether libnng can be used by this process: it cannot where a parent used
@@ -36,8 +23,9 @@ int64_t deadline_after(int timeout_ms);
 bool channel_is_usable(void);
 
 /*
- * Connect to @address in the background, for as long as it takes.  The gate
- * must outlive the channel.  An enum emad_status, with a sentence.
+ * Connect to @address in the background, for as long as it takes.  The
+ * gate and @address must outlive the channel.  An enum emad_status, with a
+ * sentence.
  */
 int channel_new(struct channel **ret_channel, const char *address,
 		struct gate *gate);

@@ -14,19 +14,22 @@ check_process(pid_t pid)
 	return pid == getpid() ? EMAD_OK : fail_forked();
 }
 
-/* Whether somebody listens at @path: 0, or the errno that says why not. */
-static int
-try_connect(const char *path)
+int
+look_for_daemon(const char *address)
 {
-	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	struct sockaddr_un name = { .sun_family = AF_UNIX };
 	owned_fd fd = -1;
+	const char *path;
+	struct why why;
+
+	path = address_path(address, &why);
+	must(path && strlen(path) < sizeof name.sun_path);
 
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return errno;
-	must(strlen(path) < sizeof address.sun_path);
-	memcpy(address.sun_path, path, strlen(path) + 1);
-	if (connect(fd, (const struct sockaddr *)&address, sizeof address) == 0)
+	memcpy(name.sun_path, path, strlen(path) + 1);
+	if (connect(fd, (const struct sockaddr *)&name, sizeof name) == 0)
 		return 0;
 	/* So many wait to be accepted that there must be somebody. */
 	return errno == EAGAIN ? 0 : errno;
@@ -37,11 +40,9 @@ try_connect(const char *path)
  * so look before it does.
  */
 static int
-look_for_daemon(const char *address)
+check_daemon(const char *address)
 {
-	struct why why;
-	const char *path = address_path(address, &why);
-	int error = try_connect(path);
+	int error = look_for_daemon(address);
 
 	switch (error) {
 	case 0:
@@ -70,7 +71,7 @@ look_for_daemon(const char *address)
 int
 explain_silence(const struct emad *emad)
 {
-	int status = look_for_daemon(emad->address);
+	int status = check_daemon(emad->address);
 
 	if (status != EMAD_OK)
 		return status;
@@ -158,7 +159,7 @@ emad_connect(struct emad **ret_emad, const char *address, int timeout_ms)
 	emad->gate = gate_new();
 	status = set_address(emad, address);
 	if (status == EMAD_OK)
-		status = look_for_daemon(emad->address);
+		status = check_daemon(emad->address);
 	if (status == EMAD_OK)
 		status = channel_new(&emad->control, emad->address, emad->gate);
 	if (status == EMAD_OK)

@@ -48,6 +48,9 @@ struct emad {
 /* EMAD_OK, or FORKED where @pid is not this process. */
 int check_process(pid_t pid);
 
+/* Whether somebody listens at @address: 0, or the errno that says why not. */
+int look_for_daemon(const char *address);
+
 /* UNREACHABLE, DENIED or, where somebody listens, TIMEOUT; with a sentence. */
 int explain_silence(const struct emad *emad);
 

@@ -8,6 +8,7 @@ client_libclient_la_SOURCES = \
 	client/copy.c client/copy.h \
 	client/emad.c client/emad.h \
 	client/error.c \
+	client/gate.c client/gate.h \
 	client/internal.h \
 	client/publish.c \
 	client/publisher.c \
