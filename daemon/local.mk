@@ -37,6 +37,7 @@ daemon_libservice_la_SOURCES = \
 	daemon/service/handle_admin.c daemon/service/handle_session.c \
 	daemon/service/handlers.h \
 	daemon/service/model.c daemon/service/model.h \
+	daemon/service/not_finite.c daemon/service/not_finite.h \
 	daemon/service/pull.c daemon/service/pull.h \
 	daemon/service/reply.c daemon/service/reply.h \
 	daemon/service/session.c daemon/service/session.h \

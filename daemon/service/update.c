@@ -8,6 +8,7 @@
 #include "daemon/core/average.h"
 #include "daemon/io/guard.h"
 #include "daemon/log.h"
+#include "daemon/service/not_finite.h"
 #include "daemon/service/pull.h"
 #include "daemon/service/session.h"
 #include "daemon/service/space.h"
@@ -107,60 +108,16 @@ refuse(struct update *update, enum status status, const char *format, ...)
 	finish(update, &result);
 }
 
-struct search {
-	const struct plan_span *span;
-	const struct plan_chunk *chunk;
-	const char *snapshot;
-	size_t found; /* element of the chunk */
-};
-
-static uint64_t
-chunk_begin(const struct search *search)
-{
-	uint64_t bits = dtype_bits(search->span->dtype);
-
-	return search->span->snapshot_begin +
-	       search->chunk->first_element * bits / 8;
-}
-
-static void
-touch_search(void *arg)
-{
-	struct search *search = arg;
-
-	search->found = kernel_find_not_finite(
-		search->span->dtype, search->snapshot + chunk_begin(search),
-		search->chunk->n_elements);
-}
-
 static void
 refuse_not_finite(struct update *update)
 {
-	const struct plan *plan = update->model->plan;
 	struct result result = { .status = STATUS_NOT_FINITE };
-	const struct plan_chunk *chunk = &plan->chunks[update->bad_chunk];
-	struct search search = {
-		.chunk = chunk,
-		.span = &plan->spans[chunk->span],
-		.snapshot = update->snapshot,
-	};
 	const struct tensor *tensor;
-	uint64_t offset;
 
-	/* The slot may have changed since: then the chunk's first is named. */
-	if (guard_run(touch_search, &search) < 0 ||
-	    search.found >= chunk->n_elements)
-		search.found = 0;
-	offset = chunk_begin(&search) +
-		 search.found * dtype_bits(search.span->dtype) / 8;
-	tensor = plan_tensor_at(plan, offset);
-	must(tensor != NULL);
-	why_set(&result.why,
-		"step %" PRId64 ": tensor \"%.200s\" holds a NaN or an "
-		"infinity (element %" PRIu64 "); the average is unchanged",
-		update->publish->step, tensor->name,
-		(offset - tensor->begin) * 8 / dtype_bits(tensor->dtype));
-	result.tensor = (char *)(uintptr_t)tensor->name;
+	tensor = not_finite_explain(&result.why, update->model->plan,
+				    update->bad_chunk, update->snapshot,
+				    update->publish->step);
+	result.tensor = (char *)(uintptr_t)tensor->name; /* copied */
 	finish(update, &result);
 }
 
