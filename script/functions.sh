@@ -71,9 +71,8 @@ check() {
 
 	[ "$n_skipped" -eq 0 ] || echo "$n_skipped skipped"
 	if [ "$n_failed" -gt 0 ]; then
-		find "$check_folder" -name '*.trs' -exec grep -HE \
-			'^:test-result: (FAIL|XPASS|ERROR)' {} + |
-			sed "s|^$check_folder/||; s|[.]trs::test-result||" >&2
+		find "$check_folder/tests" -name '*.log' -exec \
+			grep -hE '^(FAIL|XPASS|ERROR): ' {} + >&2 || true
 		echo "all of it: $check_folder/test-suite.log" >&2
 	elif [ "$check_code" -ne 0 ] || [ "$n_passed" -eq 0 ]; then
 		tail -n 40 "$check_folder/check.log" >&2
