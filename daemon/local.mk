@@ -32,7 +32,7 @@ daemon_libio_la_LIBADD = proto/libproto.la $(UV_LIBS)
 daemon_libservice_la_SOURCES = \
 	daemon/service/adopt.c \
 	daemon/service/attach.c daemon/service/attach.h \
-	daemon/service/attach_work.c \
+	daemon/service/attach_read.c daemon/service/attach_work.c \
 	daemon/service/dispatch.c daemon/service/dispatch.h \
 	daemon/service/handle_admin.c daemon/service/handle_session.c \
 	daemon/service/handlers.h \

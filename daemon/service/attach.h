@@ -2,8 +2,9 @@
  * Attaching: a publisher asks for a model, the answer is a session.
  *
  * What takes long (parsing a table of 100,000 tensors, planning, reserving and
- * touching memory) happens off the loop; attach_work.c does that part.  An
- * attach that must wait for an earlier session to end stays in the list.
+ * touching memory) happens off the loop; attach_work.c does that part;
+ * attach_read.c reads the message.  An attach that must wait for an earlier
+ * session to end stays in the list.
  *
  * Loop thread, except attach_work().
  */
@@ -54,6 +55,9 @@ void attach_retry(struct state *state, const char *name);
 
 /* Answer all that wait with STOPPING.  Those working finish by themselves. */
 void attach_refuse_waiting(struct state *state);
+
+/* Read what the message asks for into @attach; its tensors wait. */
+enum status attach_read(struct attach *attach, struct why *why);
 
 /* The part off the loop.  Sets @attach->status, and on OK what is made. */
 void attach_work(struct attach *attach);

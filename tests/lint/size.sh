@@ -3,7 +3,7 @@
 # shellcheck source=tests/lint/functions.sh
 . "${top_srcdir:-$(dirname "$0")/../..}/tests/lint/functions.sh"
 
-file_max=440
+file_max=400
 test_max=600
 function_max=60
 line_max=80
