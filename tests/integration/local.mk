@@ -40,7 +40,7 @@ stories = \
 	tests/integration/space \
 	tests/integration/storm \
 	tests/integration/torn
-EXTRA_DIST += tests/integration/reader.py
+EXTRA_DIST += tests/integration/reader.py tests/lib/tsan.supp
 if HAVE_CHECK
 check_PROGRAMS += $(stories)
 TESTS += $(stories)

@@ -16,6 +16,7 @@
 #include "tests/lib/story.h"
 
 #define ARGUMENTS_MAX 32
+#define LOG_SHOWN     10000 /* bytes, when something went wrong */
 
 static const char *
 daemon_program(void)
@@ -45,19 +46,27 @@ daemon_socket(const struct daemon *daemon)
 	return daemon->address + strlen("ipc://");
 }
 
+static void
+add_option(const char *variable, const char *option)
+{
+	const char *given = getenv(variable);
+	char options[1024];
+
+	(void)snprintf(options, sizeof options, "%s:%s", given ? given : "",
+		       option);
+	(void)setenv(variable, options, 1);
+}
+
 /*
- * A sanitizer's quarantine and history would look like leaks to a test that
- * compares memory before and after.
+ * A quarantine would look like a leak to a test that compares memory before
+ * and after.  What is suppressed says why.
  */
 static void
 add_sanitizer_options(void)
 {
-	char options[512];
-	const char *given = getenv("ASAN_OPTIONS");
-
-	(void)snprintf(options, sizeof options, "%s:quarantine_size_mb=1",
-		       given ? given : "");
-	(void)setenv("ASAN_OPTIONS", options, 1);
+	add_option("ASAN_OPTIONS", "quarantine_size_mb=1");
+	add_option("TSAN_OPTIONS",
+		   "suppressions=" TESTS_FOLDER "/lib/tsan.supp");
 }
 
 /* EMAD_TEST_WRAPPER="valgrind -q ..." runs the daemon under that. */
@@ -92,16 +101,20 @@ run_daemon(const struct daemon *daemon, int out)
 	_exit(127);
 }
 
+/* The end of it. */
 static void
 print_log(const struct daemon *daemon)
 {
 	char line[1024];
 	FILE *log = fopen(daemon->log, "re");
 
-	while (log && fgets(line, sizeof line, log))
+	if (!log)
+		return;
+	if (fseek(log, -LOG_SHOWN, SEEK_END) != 0)
+		rewind(log);
+	while (fgets(line, sizeof line, log))
 		(void)fprintf(stderr, "# emad: %s", line);
-	if (log)
-		(void)fclose(log);
+	(void)fclose(log);
 }
 
 /* The line on stdout; the pipe stays open, should it ever print more. */
