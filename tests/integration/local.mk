@@ -96,7 +96,8 @@ tests_integration_shapes_CPPFLAGS = $(stories_cppflags)
 tests_integration_shapes_CFLAGS = $(unit_cflags)
 tests_integration_shapes_LDADD = $(stories_libs)
 
-tests_integration_space_SOURCES = tests/integration/space.c
+tests_integration_space_SOURCES = tests/integration/space.c \
+	tests/lib/small_shm.c tests/lib/small_shm.h
 tests_integration_space_CPPFLAGS = $(stories_cppflags)
 tests_integration_space_CFLAGS = $(unit_cflags)
 tests_integration_space_LDADD = $(stories_libs)

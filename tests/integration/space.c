@@ -5,62 +5,28 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "client/emad.h"
 #include "tests/lib/daemon.h"
+#include "tests/lib/small_shm.h"
 #include "tests/lib/story.h"
 #include "tests/lib/uniform.h"
 
 #define MIB (UINT64_C(1) << 20)
 
 static void
-write_text(const char *path, const char *text)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		give_up("cannot write %s: %s", path, strerror(errno));
-	(void)close(fd);
-}
-
-/* Only root may mount; in a user namespace of its own everybody is root. */
-static void
-enter_namespace(void)
-{
-	char map[64];
-	uid_t uid = getuid();
-	gid_t gid = getgid();
-
-	if (unshare(CLONE_NEWNS) == 0)
-		return;
-	if (unshare(CLONE_NEWNS | CLONE_NEWUSER) != 0)
-		give_up("no private mount namespace here: %s", strerror(errno));
-	write_text("/proc/self/setgroups", "deny");
-	(void)snprintf(map, sizeof map, "%u %u 1", uid, uid);
-	write_text("/proc/self/uid_map", map);
-	(void)snprintf(map, sizeof map, "%u %u 1", gid, gid);
-	write_text("/proc/self/gid_map", map);
-}
-
-static void
 make_small(const char *size)
 {
-	char options[32];
+	int r = small_shm_mount(size);
 
-	enter_namespace();
-	(void)snprintf(options, sizeof options, "size=%s,mode=1777", size);
-	if (mount("none", "/", NULL, MS_REC | MS_PRIVATE, NULL) != 0 ||
-	    mount("emad-test", SHM_DIRECTORY, "tmpfs", MS_NOSUID | MS_NODEV,
-		  options) != 0)
+	if (r < 0)
 		give_up("cannot mount a small %s: %s", SHM_DIRECTORY,
-			strerror(errno));
+			strerror(-r));
 }
 
 static uint64_t

@@ -3,16 +3,15 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 
 #include "daemon/io/shm.h"
 #include "tests/lib/fault.h"
+#include "tests/lib/small_shm.h"
 #include "tests/unit/unit.h"
 
 #define A_STRANGER 12345
@@ -140,45 +139,6 @@ START_TEST(segment_without_bytes_is_a_bug)
 }
 END_TEST
 
-static void
-write_text(const char *file, const char *text)
-{
-	int fd = open(file, O_WRONLY);
-
-	ck_assert_int_ge(fd, 0);
-	ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
-	ck_assert_int_eq(close(fd), 0);
-}
-
-/* What lets an ordinary user mount: to be root of nobody but oneself. */
-static void
-enter_user_namespace(void)
-{
-	char uid_map[32];
-	char gid_map[32];
-
-	(void)snprintf(uid_map, sizeof uid_map, "0 %u 1", geteuid());
-	(void)snprintf(gid_map, sizeof gid_map, "0 %u 1", getegid());
-	ck_assert_int_eq(unshare(CLONE_NEWUSER), 0);
-	write_text("/proc/self/uid_map", uid_map);
-	write_text("/proc/self/setgroups", "deny");
-	write_text("/proc/self/gid_map", gid_map);
-}
-
-/* A /dev/shm of 1 MiB for this process alone. */
-static void
-mount_small_shm(void)
-{
-	const char *none = "none";
-
-	if (geteuid() != 0)
-		enter_user_namespace();
-	ck_assert_int_eq(unshare(CLONE_NEWNS), 0);
-	ck_assert_int_eq(mount(none, "/", none, MS_REC | MS_PRIVATE, none), 0);
-	ck_assert_int_eq(
-		mount(none, SHM_DIRECTORY, "tmpfs", 0, "size=1m,mode=1777"), 0);
-}
-
 START_TEST(full_shm_is_an_error_and_what_was_made_is_whole)
 {
 	struct shm second = SHM_NONE;
@@ -186,7 +146,7 @@ START_TEST(full_shm_is_an_error_and_what_was_made_is_whole)
 	uint64_t available;
 	uint64_t total;
 
-	mount_small_shm();
+	ck_assert_int_eq(small_shm_mount("1m"), 0);
 	(void)snprintf(other, sizeof other, "%.200s-2", name);
 	ck_assert_int_eq(shm_create(&shm, name, 768 * 1024, 0600), 0);
 	ck_assert_int_eq(shm_create(&second, other, 512 * 1024, 0600), -ENOSPC);

@@ -10,7 +10,8 @@ fault_ldflags = $(AM_LDFLAGS) \
 
 unit_tests += tests/unit/check_shm
 tests_unit_check_shm_SOURCES = tests/unit/check_shm.c \
-	tests/lib/fault.c tests/lib/fault.h
+	tests/lib/fault.c tests/lib/fault.h \
+	tests/lib/small_shm.c tests/lib/small_shm.h
 tests_unit_check_shm_CFLAGS = $(unit_cflags)
 tests_unit_check_shm_LDFLAGS = $(fault_ldflags)
 tests_unit_check_shm_LDADD = daemon/libio.la $(unit_libs)
