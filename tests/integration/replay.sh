@@ -3,8 +3,8 @@
 # not.
 set -u
 
-replay=$top_builddir/tests/replay
-golden=$top_srcdir/tests/golden
+replay=${top_builddir:-.}/tests/replay
+golden=${top_srcdir:-.}/tests/golden
 folder=$(mktemp -d) || exit 1
 trap 'rm -rf "$folder"' EXIT
 n=0
