@@ -40,7 +40,8 @@ stories = \
 	tests/integration/space \
 	tests/integration/storm \
 	tests/integration/torn
-EXTRA_DIST += tests/integration/reader.py tests/lib/tsan.supp
+EXTRA_DIST += tests/integration/reader.py tests/lib/tsan.supp \
+	tests/lib/valgrind.supp
 if HAVE_CHECK
 check_PROGRAMS += $(stories)
 TESTS += $(stories)
