@@ -187,6 +187,8 @@ drop(struct state *state, struct request *request, struct model *model,
 		   profile ? profile_name : "");
 	if (profile && model->n_profiles > 1) {
 		model_remove_profile(model, profile);
+		/* Who asked for the only one may have it now. */
+		pull_wake(state, model->name);
 	} else {
 		pull_refuse(state, model->name, STATUS_UNKNOWN_MODEL);
 		model_free(model, true);

@@ -112,10 +112,13 @@ on_timeout(uv_timer_t *timer)
 
 	status = look(waiter->state, waiter->model, waiter->profile,
 		      waiter->at_step, &found, &why);
-	must(status != STATUS_OK); /* pull_wake() would have answered */
-	reply_status(waiter->request,
-		     status == STATUS_NO_VERSION ? STATUS_TIMEOUT : status,
-		     &why);
+	if (status == STATUS_OK)
+		answer(waiter->request, &found);
+	else
+		reply_status(waiter->request,
+			     status == STATUS_NO_VERSION ? STATUS_TIMEOUT
+							 : status,
+			     &why);
 	free_waiter(waiter);
 }
 

@@ -217,6 +217,12 @@ is_repeat(struct session *session, struct request *request, uint64_t sequence)
 	const struct result *result;
 	struct why why;
 
+	if (sequence == 0) { /* marks what was never answered */
+		why_set(&why, "sequences count from 1");
+		reply_status(request, STATUS_BAD_REQUEST, &why);
+		return true;
+	}
+
 	if (pending) {
 		struct request *older = pending->request;
 

@@ -27,6 +27,7 @@ struct update {
 	const char *snapshot; /* the slot's data */
 	bool check;
 	bool stream;
+	bool is_public; /* some average's next version */
 	int supply_error;
 	_Atomic unsigned int bad_chunk; /* lowest that is not finite */
 	_Atomic bool faulted;
@@ -76,7 +77,7 @@ finish(struct update *update, const struct result *result)
 	struct model *model = update->model;
 	struct state *state = model->state;
 	struct publish *publish = update->publish;
-	bool changed = result->status == STATUS_OK && result->absorbed;
+	bool is_public = update->is_public;
 
 	for (size_t i = 0; i < model->n_profiles; i++)
 		if (is_active(update, i))
@@ -85,7 +86,7 @@ finish(struct update *update, const struct result *result)
 	model->update = NULL;
 	list_remove(&publish->entry);
 	free_update(update);
-	if (changed)
+	if (is_public)
 		pull_wake(state, model->name);
 	session_answer(publish, result);
 	update_start(model);
@@ -162,6 +163,7 @@ publish_all(struct update *update)
 			       versions->file, strerror(-r));
 			return false;
 		}
+		update->is_public = true;
 		model->state->n_updates++;
 	}
 	return true;

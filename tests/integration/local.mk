@@ -39,7 +39,8 @@ stories = \
 	tests/integration/shapes \
 	tests/integration/space \
 	tests/integration/storm \
-	tests/integration/torn
+	tests/integration/torn \
+	tests/integration/waits
 EXTRA_DIST += tests/integration/reader.py tests/lib/tsan.supp \
 	tests/lib/valgrind.supp
 if HAVE_CHECK
@@ -112,3 +113,8 @@ tests_integration_torn_SOURCES = tests/integration/torn.c
 tests_integration_torn_CPPFLAGS = $(stories_cppflags)
 tests_integration_torn_CFLAGS = $(unit_cflags)
 tests_integration_torn_LDADD = $(stories_libs)
+
+tests_integration_waits_SOURCES = tests/integration/waits.c
+tests_integration_waits_CPPFLAGS = $(stories_cppflags)
+tests_integration_waits_CFLAGS = $(unit_cflags)
+tests_integration_waits_LDADD = $(stories_libs)
