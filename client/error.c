@@ -1,7 +1,11 @@
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "client/internal.h"
+
+#define DIFFERENCES_SHOWN   10
+#define DIFFERENCE_SIZE_MAX 300
 
 #define X(name, number, text)                                                  \
 	_Static_assert((int)EMAD_##name == (int)STATUS_##name,                 \
@@ -46,6 +50,29 @@ fail_because(int status, const char *format, ...)
 	    0)
 		sentence[used] = '\0';
 	return status;
+}
+
+int
+fail_refused(const Emad__Reply *reply)
+{
+	char text[DIFFERENCES_SHOWN * (DIFFERENCE_SIZE_MAX + 8) + 64] = "";
+	size_t n = reply->n_differences;
+	size_t used = 0;
+
+	for (size_t i = 0; i < n && i < DIFFERENCES_SHOWN; i++)
+		used += (size_t)snprintf(text + used, sizeof text - used,
+					 "%s%.*s", i ? "; " : ": ",
+					 DIFFERENCE_SIZE_MAX,
+					 reply->differences[i]);
+	if (n < reply->differences_total)
+		n = reply->differences_total;
+	if (used > 0 && n > DIFFERENCES_SHOWN)
+		(void)snprintf(text + used, sizeof text - used,
+			       "; and %zu more", n - DIFFERENCES_SHOWN);
+	if (reply->status == STATUS_BUSY && reply->has_busy_pid)
+		(void)snprintf(text, sizeof text, " (process %" PRId64 ")",
+			       reply->busy_pid);
+	return fail((int)reply->status, "%s%s", reply->sentence, text);
 }
 
 int

@@ -32,6 +32,9 @@ int fail_forked(void);
 int fail_because(int status, const char *format, ...)
 	__attribute__((format(printf, 2, 3)));
 
+/* The daemon's sentence and what it lists with it; returns its status. */
+int fail_refused(const Emad__Reply *reply);
+
 /* ---- emad.c ---- */
 
 #define CONNECT_TIMEOUT_MS 5000

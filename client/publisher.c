@@ -1,44 +1,16 @@
 /*
  * Publishers: attach, attach again after the daemon was gone, detach.
  */
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 #include <time.h>
 
 #include "client/copy.h"
 #include "client/internal.h"
 
-#define DEFAULT_TIMEOUT_MS  60000
-#define RETRY_MS            20  /* between attempts to attach again */
-#define SILENCE_MS          200 /* for answers to a session that is no more */
-#define DETACH_MS           5000
-#define DIFFERENCES_SHOWN   10
-#define DIFFERENCE_SIZE_MAX 300
-
-/* The daemon's sentence, and what it lists with it. */
-static int
-refuse_attach(const Emad__Reply *reply)
-{
-	char text[DIFFERENCES_SHOWN * (DIFFERENCE_SIZE_MAX + 8) + 64] = "";
-	size_t n = reply->n_differences;
-	size_t used = 0;
-
-	for (size_t i = 0; i < n && i < DIFFERENCES_SHOWN; i++)
-		used += (size_t)snprintf(text + used, sizeof text - used,
-					 "%s%.*s", i ? "; " : ": ",
-					 DIFFERENCE_SIZE_MAX,
-					 reply->differences[i]);
-	if (n < reply->differences_total)
-		n = reply->differences_total;
-	if (used > 0 && n > DIFFERENCES_SHOWN)
-		(void)snprintf(text + used, sizeof text - used,
-			       "; and %zu more", n - DIFFERENCES_SHOWN);
-	if (reply->status == STATUS_BUSY && reply->has_busy_pid)
-		(void)snprintf(text, sizeof text, " (process %" PRId64 ")",
-			       reply->busy_pid);
-	return fail((int)reply->status, "%s%s", reply->sentence, text);
-}
+#define DEFAULT_TIMEOUT_MS 60000
+#define RETRY_MS           20  /* between attempts to attach again */
+#define SILENCE_MS         200 /* for answers to a session that is no more */
+#define DETACH_MS          5000
 
 /*
  * One attempt; (*ret_reply)->attach is set.  *ret_passing: a refusal that is
@@ -64,7 +36,7 @@ ask_attach(struct emad_publisher *publisher, int64_t deadline,
 		*ret_passing = reply->status == STATUS_STOPPING ||
 			       (reply->status == STATUS_BUSY &&
 				reply->busy_pid == publisher->emad->pid);
-		return refuse_attach(reply);
+		return fail_refused(reply);
 	}
 	if (!reply->attach || reply->attach->n_slots == 0 ||
 	    reply->attach->n_profiles == 0)
@@ -132,12 +104,21 @@ send_detach(struct emad_publisher *publisher)
 	return status == EMAD_UNKNOWN_SESSION ? EMAD_OK : status;
 }
 
+/* End a session that something went wrong with; the sentence stays. */
+static void
+give_up_session(struct emad_publisher *publisher)
+{
+	owned_memory char *sentence = xstrdup(emad_error());
+
+	(void)send_detach(publisher);
+	(void)fail(EMAD_OK, "%s", sentence);
+}
+
 /* Use what the first attach brought. */
 static int
 take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
 	     const struct emad_tensor *tensors)
 {
-	owned_memory char *sentence = NULL;
 	int status;
 
 	publisher->session = reply->session;
@@ -153,9 +134,8 @@ take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
 			COPY_STREAM_FROM;
 		return EMAD_OK;
 	}
-	sentence = xstrdup(emad_error());
-	(void)send_detach(publisher);
-	return fail(status, "%s", sentence);
+	give_up_session(publisher);
+	return status;
 }
 
 static struct emad_publisher *
@@ -368,6 +348,8 @@ emad_detach(struct emad_publisher *publisher)
 		publish_drain(publisher, deadline_after(publisher->timeout_ms));
 	if (status == EMAD_OK && !publisher->is_lost)
 		status = send_detach(publisher);
+	else if (status == EMAD_TIMEOUT && !publisher->is_lost)
+		give_up_session(publisher);
 	if (status == EMAD_OK)
 		status = answers_report(publisher);
 	forget(publisher);

@@ -127,6 +127,20 @@ START_TEST(a_refusal_nobody_asked_about_is_reported_by_detach)
 }
 END_TEST
 
+START_TEST(a_session_whose_answers_are_late_is_detached_as_well)
+{
+	options.timeout_ms = 50;
+	attach();
+	fake_order(fake, &hold);
+	publish_well(1);
+	fake_await_publishes(fake, 1);
+	ck_assert_int_eq(emad_detach(publisher), EMAD_TIMEOUT);
+	ck_assert_ptr_nonnull(strstr(emad_error(), "did not absorb"));
+	fake_look(fake, &record);
+	ck_assert_uint_eq(record.n_detaches, 1);
+}
+END_TEST
+
 START_TEST(a_replaced_snapshot_is_counted_and_no_failure)
 {
 	options.mode = EMAD_MODE_LATEST;
@@ -281,6 +295,8 @@ make_suite(void)
 	tcase_add_test(tcase, a_refusal_is_reported_once_by_a_later_call);
 	tcase_add_test(tcase,
 		       a_refusal_nobody_asked_about_is_reported_by_detach);
+	tcase_add_test(tcase,
+		       a_session_whose_answers_are_late_is_detached_as_well);
 	tcase_add_test(tcase, a_replaced_snapshot_is_counted_and_no_failure);
 	tcase_add_test(tcase, mode_drop_never_waits);
 	tcase_add_test(tcase, mode_block_waits_no_longer_than_told);
