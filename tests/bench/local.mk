@@ -1,0 +1,46 @@
+# make bench: programs that measure; never part of make check.
+
+bench_programs = \
+	tests/bench/kernel \
+	tests/bench/pull \
+	tests/bench/roundtrip \
+	tests/bench/stall \
+	tests/bench/update
+EXTRA_PROGRAMS = $(bench_programs)
+CLEANFILES += $(bench_programs)
+
+EXTRA_LTLIBRARIES = tests/bench/libbench.la
+tests_bench_libbench_la_SOURCES = \
+	tests/bench/bench.c tests/bench/bench.h \
+	tests/bench/engine.c tests/bench/engine.h \
+	tests/bench/loops.c tests/bench/loops.h \
+	tests/bench/memory.c tests/bench/memory.h \
+	tests/bench/quiet.c tests/bench/quiet.h \
+	tests/bench/trainer.c tests/bench/trainer.h
+tests_bench_libbench_la_CFLAGS = $(AM_CFLAGS) $(JANSSON_CFLAGS) \
+	$(PROTOBUF_C_CFLAGS)
+tests_bench_libbench_la_LIBADD = tests/libstories.la daemon/libcore.la \
+	client/libclient.la $(JANSSON_LIBS) -lm
+
+tests_bench_kernel_SOURCES = tests/bench/kernel.c
+tests_bench_kernel_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
+tests_bench_kernel_LDADD = tests/bench/libbench.la
+
+tests_bench_pull_SOURCES = tests/bench/pull.c
+tests_bench_pull_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
+tests_bench_pull_LDADD = tests/bench/libbench.la
+
+tests_bench_roundtrip_SOURCES = tests/bench/roundtrip.c
+tests_bench_roundtrip_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
+tests_bench_roundtrip_LDADD = tests/bench/libbench.la $(NNG_LIBS)
+
+tests_bench_stall_SOURCES = tests/bench/stall.c
+tests_bench_stall_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
+tests_bench_stall_LDADD = tests/bench/libbench.la
+
+tests_bench_update_SOURCES = tests/bench/update.c
+tests_bench_update_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
+tests_bench_update_LDADD = tests/bench/libbench.la
+
+.PHONY: bench
+bench: all $(bench_programs)
