@@ -172,24 +172,41 @@ ask_pull(struct emad *emad, Emad__Pull *pull, int wait_ms,
 		   ret_reply);
 }
 
+/*
+ * Whether the daemon waited as long as it was asked to in vain: then what is
+ * missing may still come.  Sooner it says that of what was dropped.
+ */
+static bool
+is_worth_waiting(int status, int64_t waited)
+{
+	/* Not silence (that is UNREACHABLE): the daemon's own word. */
+	if (status == EMAD_TIMEOUT)
+		return true;
+	return (status == EMAD_UNKNOWN_MODEL ||
+		status == EMAD_UNKNOWN_PROFILE) &&
+	       waited >= PULL_CHUNK_MS - GRACE_MS;
+}
+
 /* Ask until there is a version or the deadline has passed. */
 static int
 ask_until(struct emad *emad, Emad__Pull *pull, int64_t deadline,
 	  Emad__Reply **ret_reply)
 {
+	int64_t asked;
 	int64_t left;
 	int status;
 
 	do {
+		asked = clock_ms();
 		left = deadline == DEADLINE_NEVER ? PULL_CHUNK_MS
-						  : deadline - clock_ms();
+						  : deadline - asked;
 		if (left < 0)
 			left = 0;
 		if (left > PULL_CHUNK_MS)
 			left = PULL_CHUNK_MS;
 		status = ask_pull(emad, pull, (int)left, ret_reply);
-		/* Not silence (that is UNREACHABLE): the daemon's own word. */
-	} while (status == EMAD_TIMEOUT && clock_ms() < deadline);
+	} while (is_worth_waiting(status, clock_ms() - asked) &&
+		 clock_ms() < deadline);
 	return status;
 }
 
