@@ -1,11 +1,13 @@
 #include "daemon/service/attach.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "daemon/log.h"
 #include "daemon/service/handlers.h"
 #include "daemon/service/reply.h"
 #include "daemon/service/session.h"
+#include "daemon/service/space.h"
 
 static const char *
 model_name(const struct attach *attach)
@@ -156,6 +158,20 @@ start_session(struct attach *attach, int pidfd)
 	free_attach(attach);
 }
 
+/* Without a pidfd nobody would notice that the publisher is gone. */
+static void
+refuse_unwatchable(struct attach *attach, int error)
+{
+	enum status status = STATUS_UNKNOWN_SESSION;
+	struct why why;
+
+	/* It is gone, then nobody hears this. */
+	why_set(&why, "the process that asked is gone");
+	if (error != -ESRCH)
+		status = space_explain(&why, error, 0, "a watch on a process");
+	refuse(attach, status, &why);
+}
+
 /* Another attach may have made files of these names meanwhile. */
 static bool
 names_are_free(struct attach *attach)
@@ -199,8 +215,8 @@ on_worked(uv_work_t *work, int unused)
 		refuse(attach, STATUS_NAME_TAKEN, &attach->why);
 	} else {
 		pidfd = request_peer_pidfd(attach->request);
-		if (pidfd < 0) /* it is gone: nobody hears this */
-			refuse(attach, STATUS_UNKNOWN_SESSION, NULL);
+		if (pidfd < 0)
+			refuse_unwatchable(attach, pidfd);
 		else
 			start_session(attach, pidfd);
 	}
