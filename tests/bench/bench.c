@@ -124,8 +124,12 @@ bench_run(struct variant *variants, size_t n_variants, size_t n_rounds)
 		struct quiet before = quiet_await();
 		bool quiet;
 
-		for (size_t i = 0; i < n_variants; i++)
-			round[i] = variants[i].run(variants[i].arg);
+		/* None is always the first after the rest, or the last. */
+		for (size_t i = 0; i < n_variants; i++) {
+			size_t k = (i + n_tries + n) % n_variants;
+
+			round[k] = variants[k].run(variants[k].arg);
+		}
 		quiet = quiet_since(&before);
 		if (!quiet && n_tries > n_rounds) {
 			n_tries--;
@@ -177,17 +181,6 @@ samples_divide(const struct samples *a, const struct samples *b)
 
 	for (size_t i = 0; i < a->n; i++)
 		result.values[i] /= b->values[i];
-	result.disturbed |= b->disturbed;
-	return result;
-}
-
-struct samples
-samples_subtract(const struct samples *a, const struct samples *b)
-{
-	struct samples result = *a;
-
-	for (size_t i = 0; i < a->n; i++)
-		result.values[i] -= b->values[i];
 	result.disturbed |= b->disturbed;
 	return result;
 }

@@ -57,10 +57,8 @@ void bench_run(struct variant *variants, size_t n_variants, size_t n_rounds);
 double samples_quantile(const struct samples *samples, double q);
 double samples_median(const struct samples *samples);
 
-/* Round by round @a / @b, and @a - @b. */
+/* Round by round. */
 struct samples samples_divide(const struct samples *a, const struct samples *b);
-struct samples
-samples_subtract(const struct samples *a, const struct samples *b);
 struct samples samples_scale(const struct samples *a, double factor);
 
 /* The variant with the lowest median. */

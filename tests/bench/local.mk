@@ -42,5 +42,8 @@ tests_bench_update_SOURCES = tests/bench/update.c
 tests_bench_update_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
 tests_bench_update_LDADD = tests/bench/libbench.la
 
+EXTRA_DIST += script/bench docs/performance.md
+
 .PHONY: bench
-bench: all $(bench_programs)
+bench: all
+	$(MAKE) $(AM_MAKEFLAGS) $(bench_programs)

@@ -9,8 +9,8 @@
 #include "tests/bench/bench.h"
 
 /* Both are counted in ticks of 10 ms, so that some noise is in them. */
-#define OTHERS_SECONDS 0.03
-#define OTHERS_SHARE   0.03
+#define OTHERS_SECONDS 0.02
+#define OTHERS_SHARE   0.02
 
 #define LOOK_MS       50
 #define AWAIT_SECONDS 2.0  /* before a round */
