@@ -148,7 +148,8 @@ finish(struct version_header *ret_header, char *bytes, size_t size,
 }
 
 enum status
-version_header_init(struct version_header *ret_header, const char *model,
+version_header_init(struct version_header *ret_header,
+		    const struct version_model *model,
 		    const struct profile *profile,
 		    const struct safetensors *spec,
 		    const struct safetensors *average, struct why *why)
@@ -157,10 +158,10 @@ version_header_init(struct version_header *ret_header, const char *model,
 	owned_memory char *dtypes = write_dtypes(spec, average);
 	owned_json *rules = profile_to_json(profile);
 	owned_memory char *text = json_dumps(rules, JSON_COMPACT);
+	owned_memory char *owner = xasprintf("%u", (unsigned int)model->owner);
 	const struct text_pair pairs[] = {
-		{ "emad.format", "1" },
-		{ "emad.model", model },
-		{ "emad.profile", text },
+		{ "emad.format", "1" },    { "emad.model", model->name },
+		{ "emad.owner", owner },   { "emad.profile", text },
 		{ "emad.dtypes", dtypes },
 	};
 	owned_memory char *json = NULL;

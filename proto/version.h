@@ -14,11 +14,14 @@
  *   emad.publishers  JSON: {"<publisher, 16 hex digits>": last sequence, ...}
  *   emad.format      "1"
  *   emad.model       emad.profile (JSON, see profile.h)
+ *   emad.owner       decimal user id of who may publish and drop the model
  *   emad.dtypes      JSON: {tensor: dtype it is published in}, where it differs
  *                    from the average's
  */
 #ifndef PROTO_VERSION_H
 #define PROTO_VERSION_H
+
+#include <sys/types.h>
 
 #include "proto/profile.h"
 #include "proto/safetensors.h"
@@ -76,9 +79,16 @@ struct version_header {
 
 void version_header_deinit(struct version_header *header);
 
+/* Whose average a version is. */
+struct version_model {
+	const char *name;
+	uid_t owner;
+};
+
 /* TOO_LARGE: above SAFETENSORS_HEADER_MAX. */
 enum status
-version_header_init(struct version_header *ret_header, const char *model,
+version_header_init(struct version_header *ret_header,
+		    const struct version_model *model,
 		    const struct profile *profile,
 		    const struct safetensors *spec,
 		    const struct safetensors *average, struct why *why);
@@ -102,6 +112,7 @@ void version_header_invalidate(void *file);
 /* What a version's file says about itself. */
 struct version {
 	char *model;
+	uid_t owner;
 	struct profile profile;
 	struct version_state state;
 	struct safetensors *average; /* tensors as averaged, in file order */

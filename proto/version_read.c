@@ -2,6 +2,7 @@
  * Reading what files say about themselves; they may be anybody's.
  */
 #include <endian.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "proto/json.h"
@@ -13,16 +14,15 @@
 enum {
 	KEY_FORMAT = VERSION_STATE_KEYS,
 	KEY_MODEL,
+	KEY_OWNER,
 	KEY_PROFILE,
 	KEY_DTYPES,
 	N_KEYS,
 };
 
 static const char *const static_keys[] = {
-	"emad.format",
-	"emad.model",
-	"emad.profile",
-	"emad.dtypes",
+	"emad.format",  "emad.model",  "emad.owner",
+	"emad.profile", "emad.dtypes",
 };
 
 static enum status
@@ -87,6 +87,20 @@ check_keys(const struct safetensors *header, struct why *why)
 	return STATUS_OK;
 }
 
+/* As it is written, so that there is one way only. */
+static bool
+read_owner(uid_t *ret_owner, const char *text)
+{
+	unsigned long owner = strtoul(text, NULL, 10);
+	char again[16];
+
+	(void)snprintf(again, sizeof again, "%u", (unsigned int)owner);
+	if (strcmp(again, text) != 0)
+		return false;
+	*ret_owner = (uid_t)owner;
+	return true;
+}
+
 static enum status
 read_profile(struct version *version, const struct safetensors *header,
 	     struct why *why)
@@ -98,6 +112,8 @@ read_profile(struct version *version, const struct safetensors *header,
 
 	if (!name_is_valid(model))
 		return refuse(why, "the name of the model");
+	if (!read_owner(&version->owner, header->metadata[KEY_OWNER].value))
+		return refuse(why, "the owner of the model");
 	if (!json)
 		return refuse(why, "the profile is not valid JSON");
 	status = profile_from_json(&version->profile, json, why);

@@ -89,6 +89,11 @@ find_or_make_model(struct model **ret_model, struct state *state,
 	struct plan *plan;
 	enum status status;
 
+	if (model && model->owner != version->owner) {
+		why_set(why, "its owner is not that of the model's other "
+			     "averages");
+		return STATUS_DENIED;
+	}
 	if (model && !is_same_table(model->plan->slot, version->spec)) {
 		why_set(why, "its tensors differ from those of the model's "
 			     "other averages");
@@ -125,6 +130,10 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 	      struct why *why)
 {
 	uint64_t data_size = version->average->data_size;
+	const struct version_model name = {
+		.name = version->model,
+		.owner = version->owner,
+	};
 	struct version_header header;
 	struct versions *versions;
 	char file[FILE_NAME_SIZE];
@@ -138,7 +147,7 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 			version->profile.name);
 		return STATUS_BAD_NAME;
 	}
-	status = version_header_init(&header, version->model, &version->profile,
+	status = version_header_init(&header, &name, &version->profile,
 				     version->spec, version->average, why);
 	if (status != STATUS_OK)
 		return status;
@@ -152,6 +161,7 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 		version_header_deinit(&header);
 		return status;
 	}
+	model->owner = version->owner;
 	versions = &model->profiles[model->n_profiles++];
 	versions_init(versions, &version->profile, &header, file, data_size);
 	versions->state = version->state;

@@ -81,6 +81,7 @@ take_model(struct attach *attach)
 		if (!model) {
 			model = model_new(attach->state, model_name(attach),
 					  attach->plan, profiles, n);
+			model->owner = attach->peer.uid;
 		} else {
 			plan_free(model->plan);
 			model->plan = attach->plan;
@@ -92,10 +93,6 @@ take_model(struct attach *attach)
 	for (size_t i = 0; i < n; i++)
 		versions_take(&model->profiles[i], &attach->supplies[i]);
 	free(take_pointer(&attach->supplies));
-	if (!model->has_owner) {
-		model->has_owner = true;
-		model->owner = attach->peer.uid;
-	}
 	attach->model = model;
 }
 
@@ -367,6 +364,7 @@ handle_attach(struct state *state, struct request *request,
 	attach->message = take_pointer(message);
 	attach->peer = *request_peer(request);
 	attach->session = state_random();
+	attach->slot_tag = state_random();
 	for (size_t i = 0; i < WIRE_SLOTS_MAX; i++)
 		attach->slots[i] = SHM_NONE;
 	list_append(&state->attaches, &attach->entry);

@@ -45,7 +45,8 @@ struct attach {
 	struct versions *fresh; /* profiles that the model does not have */
 	size_t n_fresh;
 	struct version_supply *supplies; /* the model's own, then fresh */
-	uint64_t session;
+	uint64_t session;  /* a secret, so no part of a file's name */
+	uint64_t slot_tag; /* makes slots' names unique */
 	uint64_t slot_header_size;
 	struct shm slots[WIRE_SLOTS_MAX];
 };

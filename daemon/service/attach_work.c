@@ -195,7 +195,11 @@ static enum status
 make_fresh(struct attach *attach, const struct safetensors *slot,
 	   const struct safetensors *average)
 {
-	const char *model = attach->message->attach->model;
+	const struct version_model model = {
+		.name = attach->message->attach->model,
+		.owner =
+			attach->model ? attach->model->owner : attach->peer.uid,
+	};
 
 	attach->fresh = xcalloc(attach->n_profiles, sizeof *attach->fresh);
 	for (size_t i = 0; i < attach->n_profiles; i++) {
@@ -211,7 +215,7 @@ make_fresh(struct attach *attach, const struct safetensors *slot,
 		status = check_file_name(file, attach, asked->name);
 		if (status != STATUS_OK)
 			return status;
-		status = version_header_init(&header, model, asked, slot,
+		status = version_header_init(&header, &model, asked, slot,
 					     average, &attach->why);
 		if (status != STATUS_OK)
 			return status;
@@ -270,7 +274,7 @@ make_slot(struct attach *attach, unsigned int index,
 
 	name_hidden_prefix(prefix, attach->state->instance);
 	(void)snprintf(name, sizeof name, "%.200sslot-%016" PRIx64 "-%u",
-		       prefix, attach->session, index);
+		       prefix, attach->slot_tag, index);
 	r = shm_create(slot, name, size, 0600);
 	if (r < 0)
 		return r;

@@ -151,6 +151,5 @@ model_any_has_file(const struct state *state, const char *file)
 bool
 model_may_change(const struct model *model, uid_t uid)
 {
-	return !model->has_owner || model->owner == uid || uid == 0 ||
-	       uid == geteuid();
+	return model->owner == uid || uid == 0 || uid == geteuid();
 }

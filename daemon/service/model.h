@@ -22,7 +22,6 @@ struct model {
 	struct plan *plan;
 	size_t n_profiles;
 	struct versions *profiles; /* in the order of the plan's rules */
-	bool has_owner;            /* false: adopted, nobody attached yet */
 	uid_t owner;               /* who may publish and drop it */
 	struct session *session;   /* attached, or ending; NULL */
 	struct list queue;         /* struct publish, in order of sequence */

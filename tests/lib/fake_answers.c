@@ -324,6 +324,8 @@ fake_make_version(struct fake *fake, int64_t step, float value)
 	struct version_state state = { .step = step,
 				       .updates = 3,
 				       .decay = 0.5 };
+	struct version_model model = { .name = fake->model,
+				       .owner = geteuid() };
 	owned_safetensors *average = NULL;
 	struct version_header header;
 	struct profile profile;
@@ -334,9 +336,8 @@ fake_make_version(struct fake *fake, int64_t step, float value)
 		  STATUS_OK);
 	ck_assert(version_average_layout(&average, fake->layout, &why) ==
 		  STATUS_OK);
-	ck_assert(version_header_init(&header, fake->model, &profile,
-				      fake->layout, average,
-				      &why) == STATUS_OK);
+	ck_assert(version_header_init(&header, &model, &profile, fake->layout,
+				      average, &why) == STATUS_OK);
 	(void)snprintf(fake->version.name, FILE_NAME_SIZE,
 		       "emad.fake%d.%s.%s.safetensors", (int)getpid(),
 		       fake->model, profile.name);

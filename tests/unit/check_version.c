@@ -24,6 +24,8 @@ static unsigned char *file;
 static uint64_t file_size;
 static struct why why;
 
+static const struct version_model net = { .name = "net", .owner = 1234 };
+
 static void
 make_version(const char *json)
 {
@@ -40,7 +42,7 @@ make_version(const char *json)
 	profile_init(&profile, "ema", &schedule);
 	name_list_append(&profile.no_ema, "b");
 	name_list_append(&profile.ignore_startswith, "m\xc3\xa9");
-	ck_assert_int_eq(version_header_init(&header, "net", &profile, slot,
+	ck_assert_int_eq(version_header_init(&header, &net, &profile, slot,
 					     average, &why),
 			 STATUS_OK);
 	file_size = header.size + average->data_size;
@@ -145,6 +147,7 @@ START_TEST(a_version_says_all_that_was_written)
 			      STATUS_OK,
 		      "%s", why.text);
 	ck_assert_str_eq(version->model, "net");
+	ck_assert_uint_eq(version->owner, 1234);
 	ck_assert_msg(profile_equal(&version->profile, &profile, &why), "%s",
 		      why.text);
 	assert_state(&version->state, &state);
@@ -304,11 +307,15 @@ START_TEST(what_survives_a_flipped_byte_is_written_again_alike)
 		file[i / 2] ^= flip;
 		if (version_read(&version, file, file_size, &why) ==
 		    STATUS_OK) {
+			struct version_model model = {
+				.name = version->model,
+				.owner = version->owner,
+			};
+
 			ck_assert_int_eq(
-				version_header_init(&again, version->model,
-						    &version->profile,
-						    version->spec,
-						    version->average, &why),
+				version_header_init(
+					&again, &model, &version->profile,
+					version->spec, version->average, &why),
 				STATUS_OK);
 			ck_assert_uint_eq(again.size, header.size);
 			version_header_deinit(&again);
@@ -338,6 +345,7 @@ START_TEST(forged_headers_are_refused)
 	static const char *const forgeries[][2] = {
 		{ "\"emad.format\":\"1\"", "\"emad.format\":\"2\"" },
 		{ "\"emad.model\":\"net\"", "\"emad.model\":\"n/t\"" },
+		{ "\"emad.owner\":\"1234\"", "\"emad.owner\":\"0234\"" },
 		{ "\"emad.step\":\"1\"", "\"emad.step\":\"x\"" },
 		{ "\"emad.updates\":\"2\"", "\"emad.updates\":\"-\"" },
 		{ "\"emad.decay\":\"0x1", "\"emad.decay\":\"0x2" },

@@ -36,6 +36,7 @@ supply(void)
 static void
 setup(void)
 {
+	struct version_model net = { .name = "net", .owner = geteuid() };
 	struct schedule schedule = schedule_default(SCHEDULE_CONSTANT);
 	struct version_header header;
 	struct safetensors *spec;
@@ -53,7 +54,7 @@ setup(void)
 	ck_assert_int_eq(version_slot_layout(&slot, spec, &why), 0);
 	ck_assert_int_eq(version_average_layout(&average, spec, &why), 0);
 	profile_init(&profile, "ema", &schedule);
-	ck_assert_int_eq(version_header_init(&header, "net", &profile, slot,
+	ck_assert_int_eq(version_header_init(&header, &net, &profile, slot,
 					     average, &why),
 			 0);
 	ck_assert(name_public_file(file, instance, "net", "ema"));
