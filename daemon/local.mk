@@ -33,6 +33,7 @@ daemon_libservice_la_SOURCES = \
 	daemon/service/adopt.c \
 	daemon/service/attach.c daemon/service/attach.h \
 	daemon/service/attach_read.c daemon/service/attach_work.c \
+	daemon/service/decision.c daemon/service/decision.h \
 	daemon/service/dispatch.c daemon/service/dispatch.h \
 	daemon/service/handle_admin.c daemon/service/handle_session.c \
 	daemon/service/handlers.h \

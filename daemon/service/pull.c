@@ -155,6 +155,12 @@ handle_pull(struct state *state, struct request *request,
 		reply_status(request, STATUS_BAD_NAME, NULL);
 		return;
 	}
+	if (at_step < 0 || at_step > STEP_MAX) {
+		why_set(&why, "step %" PRId64 " is not between 0 and 2^53",
+			at_step);
+		reply_status(request, STATUS_BAD_REQUEST, &why);
+		return;
+	}
 	status = look(state, pull->model, pull->profile, at_step, &found, &why);
 	if (status == STATUS_OK)
 		answer(request, &found);

@@ -8,6 +8,7 @@
 #include "daemon/core/average.h"
 #include "daemon/io/guard.h"
 #include "daemon/log.h"
+#include "daemon/service/decision.h"
 #include "daemon/service/not_finite.h"
 #include "daemon/service/pull.h"
 #include "daemon/service/session.h"
@@ -136,37 +137,63 @@ refuse_faulted(struct update *update)
 		       "drop the model and attach again");
 }
 
+static void
+refuse_unpublished(struct update *update, const struct versions *versions,
+		   int error)
+{
+	if (error == -EEXIST) {
+		refuse(update, STATUS_NAME_TAKEN,
+		       "the name " SHM_DIRECTORY "/%s belongs to another "
+		       "file: remove that, or choose another name",
+		       versions->file);
+		return;
+	}
+	(void)log_failure(error, "%s: cannot publish", versions->file);
+	refuse(update, STATUS_INTERNAL, "cannot publish %s: %s", versions->file,
+	       strerror(-error));
+}
+
+/* All or none, as far as can be told before the first. */
+static int
+check_names(const struct update *update, const struct versions **ret_failed)
+{
+	const struct model *model = update->model;
+
+	for (size_t i = 0; i < model->n_profiles; i++) {
+		int r = 0;
+
+		if (is_active(update, i))
+			r = versions_check_name(&model->profiles[i]);
+		if (r < 0) {
+			*ret_failed = &model->profiles[i];
+			return r;
+		}
+	}
+	return 0;
+}
+
+/* False, and the publish is refused: something could not be made public. */
 static bool
 publish_all(struct update *update)
 {
 	struct model *model = update->model;
+	const struct versions *failed = NULL;
+	int r;
 
-	for (size_t i = 0; i < model->n_profiles; i++) {
+	r = check_names(update, &failed);
+	for (size_t i = 0; i < model->n_profiles && r == 0; i++) {
 		struct versions *versions = &model->profiles[i];
-		int r;
 
 		if (!is_active(update, i))
 			continue;
 		r = versions_publish(versions, &update->steps[i].next);
-		if (r == -EEXIST) {
-			refuse(update, STATUS_NAME_TAKEN,
-			       "the name " SHM_DIRECTORY "/%s belongs to "
-			       "another file: remove that, or choose another "
-			       "name",
-			       versions->file);
-			return false;
-		}
-		if (r < 0) {
-			(void)log_failure(r, "%s: cannot publish",
-					  versions->file);
-			refuse(update, STATUS_INTERNAL, "cannot publish %s: %s",
-			       versions->file, strerror(-r));
-			return false;
-		}
-		update->is_public = true;
-		model->state->n_updates++;
+		failed = versions;
+		update->is_public |= r == 0;
+		model->state->n_updates += r == 0;
 	}
-	return true;
+	if (r < 0)
+		refuse_unpublished(update, failed, r);
+	return r == 0;
 }
 
 static void
@@ -332,42 +359,6 @@ supply_then_submit(struct update *update)
 			   on_supplied) == 0);
 }
 
-/*
- * What the publish does to each average.  False, and the answer: nothing is
- * to be computed.
- */
-static bool
-decide(struct update *update, struct result *ret_result)
-{
-	const struct publish *publish = update->publish;
-	const struct model *model = update->model;
-	unsigned int n_absorb = 0;
-	unsigned int n_repeat = 0;
-
-	*ret_result = (struct result) { .status = STATUS_OK };
-	for (size_t i = 0; i < model->n_profiles; i++) {
-		const struct versions *versions = &model->profiles[i];
-
-		update->steps[i] =
-			average_decide(&versions->profile, &versions->state,
-				       publish->session->publisher,
-				       publish->sequence, publish->step);
-		n_absorb += update->steps[i].decision == AVERAGE_ABSORB;
-		n_repeat += update->steps[i].decision == AVERAGE_REPEAT;
-		if (update->steps[i].decision == AVERAGE_BACKWARDS) {
-			ret_result->status = STATUS_STEP_BACKWARDS;
-			why_set(&ret_result->why,
-				"step %" PRId64 " is not after step %" PRId64
-				", the last one that %s/%s absorbed",
-				publish->step, versions->state.step,
-				model->name, versions->profile.name);
-			return false;
-		}
-	}
-	ret_result->absorbed = n_repeat > 0;
-	return n_absorb > 0;
-}
-
 void
 update_start(struct model *model)
 {
@@ -377,7 +368,7 @@ update_start(struct model *model)
 		struct update *update = new_update(model, publish);
 		struct result result;
 
-		if (!decide(update, &result)) {
+		if (!decision_make(model, publish, update->steps, &result)) {
 			list_remove(&publish->entry);
 			free_update(update);
 			session_answer(publish, &result);

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "daemon/io/guard.h"
 #include "daemon/log.h"
@@ -167,6 +168,25 @@ versions_next_data(const struct versions *versions)
 	char *base = versions->next.shm.base;
 
 	return base + versions->header.size;
+}
+
+int
+versions_check_name(const struct versions *versions)
+{
+	char path[sizeof SHM_DIRECTORY + FILE_NAME_SIZE];
+	struct stat status;
+
+	if (versions->current.shm.fd >= 0 &&
+	    shm_is_intact(&versions->current.shm))
+		return 0;
+	(void)snprintf(path, sizeof path, SHM_DIRECTORY "/%s", versions->file);
+	if (lstat(path, &status) < 0)
+		return 0;
+	/* Ours, but cut short: what that means shows when it is read. */
+	return versions->current.shm.fd >= 0 &&
+			       status.st_ino == versions->current.shm.inode
+		       ? 0
+		       : -EEXIST;
 }
 
 struct header_writing {

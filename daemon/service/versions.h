@@ -85,6 +85,12 @@ const char *versions_current_data(const struct versions *versions);
 char *versions_next_data(const struct versions *versions);
 
 /*
+ * Whether the next file could become public: -EEXIST if somebody else's file
+ * has the public name.
+ */
+int versions_check_name(const struct versions *versions);
+
+/*
  * The next file holds the data of @state: write its header and make it the
  * public one.  -EEXIST: somebody else's file has the public name; -EFAULT: a
  * file was truncated; other negative errno.  On failure nothing has changed.

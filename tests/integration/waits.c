@@ -112,7 +112,20 @@ START_TEST(pull_of_the_only_average_gets_it_when_the_others_are_dropped)
 }
 END_TEST
 
-START_TEST(pull_gets_the_one_average_that_became_public)
+/* Of the newest version, without waiting. */
+static unsigned int
+pull_status(const char *profile)
+{
+	Emad__Request request = EMAD__REQUEST__INIT;
+	Emad__Pull pull = EMAD__PULL__INIT;
+
+	pull.model = (char *)(uintptr_t) "m";
+	pull.profile = (char *)(uintptr_t)profile;
+	request.pull = &pull;
+	return raw_ask_status(publisher, &request);
+}
+
+START_TEST(all_averages_absorb_a_snapshot_or_none_does)
 {
 	char path[SHM_PATH_SIZE];
 	int stranger;
@@ -124,8 +137,29 @@ START_TEST(pull_gets_the_one_average_that_became_public)
 	start_pull("a");
 	ck_assert_uint_eq(raw_publish_status(&session, 0, 1, 0),
 			  STATUS_NAME_TAKEN);
-	ck_assert_uint_eq(end_pull(), STATUS_OK);
+	ck_assert_uint_eq(pull_status("a"), STATUS_NO_VERSION);
 	ck_assert_int_eq(unlink(path), 0);
+	ck_assert_uint_eq(raw_publish_status(&session, 0, 2, 10), STATUS_OK);
+	ck_assert_uint_eq(end_pull(), STATUS_OK);
+	ck_assert_uint_eq(pull_status("b"), STATUS_OK);
+}
+END_TEST
+
+START_TEST(pull_of_a_step_that_cannot_be_is_refused)
+{
+	Emad__Request request = EMAD__REQUEST__INIT;
+	Emad__Pull pull = EMAD__PULL__INIT;
+
+	pull.model = (char *)(uintptr_t) "m";
+	pull.profile = (char *)(uintptr_t) "a";
+	pull.has_at_step = true;
+	pull.at_step = -1;
+	request.pull = &pull;
+	ck_assert_uint_eq(raw_ask_status(publisher, &request),
+			  STATUS_BAD_REQUEST);
+	pull.at_step = (INT64_C(1) << 53) + 1;
+	ck_assert_uint_eq(raw_ask_status(publisher, &request),
+			  STATUS_BAD_REQUEST);
 }
 END_TEST
 
@@ -148,7 +182,8 @@ waits_suite(void)
 	tcase_add_test(
 		tcase,
 		pull_of_the_only_average_gets_it_when_the_others_are_dropped);
-	tcase_add_test(tcase, pull_gets_the_one_average_that_became_public);
+	tcase_add_test(tcase, all_averages_absorb_a_snapshot_or_none_does);
+	tcase_add_test(tcase, pull_of_a_step_that_cannot_be_is_refused);
 	tcase_add_test(tcase, sequence_of_zero_is_refused);
 	suite_add_tcase(suite, tcase);
 	return suite;
