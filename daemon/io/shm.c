@@ -67,8 +67,16 @@ populate(const struct shm *shm)
 static int
 reserve(const struct shm *shm)
 {
+	uint64_t available = 0;
+	uint64_t total = 0;
 	int error;
 
+	/*
+	 * tmpfs would hand out all that it has before it finds that this is
+	 * not enough; meanwhile others' first touches would be SIGBUS.
+	 */
+	if (shm_space(&available, &total) == 0 && shm->size > available)
+		return -ENOSPC;
 	do {
 		error = posix_fallocate(shm->fd, 0, (off_t)shm->size);
 	} while (error == EINTR);
