@@ -79,6 +79,20 @@ explain_silence(const struct emad *emad)
 		    emad->address);
 }
 
+/*
+ * A request was given up.  Hang up, so that the daemon gives it up as well: an
+ * attach would leave a session that nobody knows of.
+ */
+static void
+renew_control(struct emad *emad)
+{
+	/* Where libnng keeps the request, the channel is left to leak. */
+	if (channel_cancel(emad->control))
+		channels_free(&emad->control, 1);
+	emad->control = NULL;
+	(void)channel_new(&emad->control, emad->address, emad->gate);
+}
+
 int
 ask_any(struct emad *emad, const Emad__Request *request, int64_t deadline,
 	Emad__Reply **ret_reply)
@@ -95,9 +109,7 @@ ask_any(struct emad *emad, const Emad__Request *request, int64_t deadline,
 		return status;
 	if (channels_wait(emad->gate, &emad->control, 1, deadline))
 		return channel_take(emad->control, ret_reply);
-	/* Not to be used again if libnng keeps the request; left to leak. */
-	if (!channel_cancel(emad->control))
-		emad->control = NULL;
+	renew_control(emad);
 	return explain_silence(emad);
 }
 
