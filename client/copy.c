@@ -3,6 +3,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <string.h>
+#include <time.h>
 
 #include "proto/util.h"
 
@@ -10,6 +11,7 @@
 #define PAGE  4096
 #define PAGES 8
 #define BLOCK ((size_t)PAGES * PAGE)
+#define AHEAD 2048 /* bytes that a linear copy prefetches */
 
 #ifdef __x86_64__
 
@@ -20,7 +22,15 @@
  * the destination aligned and past the caches, the source as it comes.
  */
 #define DEFINE_COPY_LINES(name, isa, copy_line)                                \
-	__attribute__((target(isa))) static void name(                         \
+	__attribute__((target(isa))) static void name##_linear(                \
+		char *destination, const char *source, size_t size)            \
+	{                                                                      \
+		for (size_t at = 0; at < size; at += LINE) {                   \
+			_mm_prefetch(source + at + AHEAD, _MM_HINT_T0);        \
+			copy_line(destination + at, source + at);              \
+		}                                                              \
+	}                                                                      \
+	__attribute__((target(isa))) static void name##_pages(                 \
 		char *destination, const char *source, size_t size)            \
 	{                                                                      \
 		while (size >= BLOCK) {                                        \
@@ -71,18 +81,21 @@ DEFINE_COPY_LINES(copy_lines_avx512, "avx512f", copy_line_avx512)
 const struct copy_way *
 copy_way(size_t index)
 {
-	static const struct copy_way avx512 = { "avx512", copy_lines_avx512 };
-	static const struct copy_way avx2 = { "avx2", copy_lines_avx2 };
-	static const struct copy_way sse2 = { "sse2", copy_lines_sse2 };
-	const struct copy_way *ways[4] = { NULL };
-	size_t n = 0;
+	static const struct copy_way all[] = {
+		{ "avx512 linear", copy_lines_avx512_linear },
+		{ "avx512 pages", copy_lines_avx512_pages },
+		{ "avx2 linear", copy_lines_avx2_linear },
+		{ "avx2 pages", copy_lines_avx2_pages },
+		{ "sse2 linear", copy_lines_sse2_linear },
+		{ "sse2 pages", copy_lines_sse2_pages },
+	};
+	size_t first = 4;
 
-	if (__builtin_cpu_supports("avx512f"))
-		ways[n++] = &avx512;
 	if (__builtin_cpu_supports("avx2"))
-		ways[n++] = &avx2;
-	ways[n++] = &sse2;
-	return index < n ? ways[index] : NULL;
+		first = 2;
+	if (__builtin_cpu_supports("avx512f"))
+		first = 0;
+	return index < array_size(all) - first ? &all[first + index] : NULL;
 }
 
 void
@@ -116,8 +129,8 @@ copy_finish(void)
 #endif
 
 void
-copy_stream_by(const struct copy_way *way, void *destination,
-	       const void *source, size_t size)
+copy_stream(const struct copy_way *way, void *destination, const void *source,
+	    size_t size)
 {
 	char *to = destination;
 	const char *from = source;
@@ -136,8 +149,35 @@ copy_stream_by(const struct copy_way *way, void *destination,
 	memcpy(to + head + lines, from + head + lines, size - head - lines);
 }
 
-void
-copy_stream(void *destination, const void *source, size_t size)
+static int64_t
+time_copy(const struct copy_way *way, void *destination, const void *source,
+	  size_t size)
 {
-	copy_stream_by(copy_way(0), destination, source, size);
+	struct timespec before;
+	struct timespec after;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &before);
+	copy_stream(way, destination, source, size);
+	copy_finish();
+	(void)clock_gettime(CLOCK_MONOTONIC, &after);
+	return (after.tv_sec - before.tv_sec) * INT64_C(1000000000) +
+	       after.tv_nsec - before.tv_nsec;
+}
+
+const struct copy_way *
+copy_choose(void *destination, const void *source, size_t size)
+{
+	const struct copy_way *ways[] = { copy_way(0), copy_way(1) };
+	int64_t best[] = { INT64_MAX, INT64_MAX };
+
+	if (!ways[1])
+		return ways[0];
+	for (int round = 0; round < 4; round++)
+		for (size_t i = 0; i < array_size(ways); i++) {
+			int64_t time =
+				time_copy(ways[i], destination, source, size);
+
+			best[i] = time < best[i] ? time : best[i];
+		}
+	return best[1] < best[0] ? ways[1] : ways[0];
 }

@@ -13,6 +13,7 @@
 #include <sys/types.h>
 
 #include "client/channel.h"
+#include "client/copy.h"
 #include "client/emad.h"
 #include "proto/address.h"
 #include "proto/name.h"
@@ -123,7 +124,8 @@ struct emad_publisher {
 	uint64_t next_sequence;
 	bool is_lost;       /* the daemon does not know the session */
 	bool is_taken_over; /* for good */
-	bool must_stream;   /* the snapshot is larger than the caches */
+	/* NULL: the snapshot fits into caches, memcpy() does. */
+	const struct copy_way *copy_way;
 	size_t n_slots;
 	uint64_t slot_size; /* bytes of each file */
 	uint64_t data_start;

@@ -189,8 +189,9 @@ fill(const struct emad_publisher *publisher, const struct slot *slot,
 
 		if (place->size == 0)
 			continue;
-		if (publisher->must_stream)
-			copy_stream(to, get_data(source, i), place->size);
+		if (publisher->copy_way)
+			copy_stream(publisher->copy_way, to,
+				    get_data(source, i), place->size);
 		else
 			memcpy(to, get_data(source, i), place->size);
 	}

@@ -114,6 +114,23 @@ give_up_session(struct emad_publisher *publisher)
 	(void)fail(EMAD_OK, "%s", sentence);
 }
 
+/* Nothing is in the slots yet, so one of them can be copied to another. */
+static void
+choose_copy(struct emad_publisher *publisher)
+{
+	size_t start = publisher->data_start;
+	size_t size = publisher->slot_size - start;
+
+	if (size < COPY_STREAM_FROM)
+		return;
+	publisher->copy_way = copy_way(0);
+	if (publisher->n_slots > 1)
+		publisher->copy_way =
+			copy_choose(publisher->slots[1].file + start,
+				    publisher->slots[0].file + start,
+				    size < COPY_TRIAL ? size : COPY_TRIAL);
+}
+
 /* Use what the first attach brought. */
 static int
 take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
@@ -129,9 +146,7 @@ take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
 		status = channel_new(&publisher->channels[i],
 				     publisher->emad->address, publisher->gate);
 	if (status == EMAD_OK) {
-		publisher->must_stream =
-			publisher->slot_size - publisher->data_start >=
-			COPY_STREAM_FROM;
+		choose_copy(publisher);
 		return EMAD_OK;
 	}
 	give_up_session(publisher);

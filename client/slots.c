@@ -246,7 +246,8 @@ slots_remap(struct emad_publisher *publisher, const Emad__AttachReply *reply)
 	for (size_t i = 0; i < reply->n_slots; i++) {
 		char *old = publisher->slots[i].file;
 
-		copy_stream(files[i] + start, old + start, size - start);
+		copy_stream(copy_way(0), files[i] + start, old + start,
+			    size - start);
 		copy_finish();
 		/* One mapping replaces the other; no pointer goes astray. */
 		must(mremap(files[i], size, size, MREMAP_MAYMOVE | MREMAP_FIXED,

@@ -89,7 +89,8 @@ run_pages_copy(void *arg)
 	const struct stall *stall = arg;
 	double begin = bench_now();
 
-	copy_stream(stall->average, stall->trainer.values, stall->trainer.size);
+	copy_stream(copy_way(1), stall->average, stall->trainer.values,
+		    stall->trainer.size);
 	copy_finish();
 	return bench_now() - begin;
 }
