@@ -4,6 +4,7 @@ usage: reader.py COPY SLOW N: the two files of a uniform model (see
 tests/lib/uniform.h), and how many times to read each.
 """
 import sys
+import time
 
 import numpy
 from safetensors import safe_open
@@ -38,11 +39,15 @@ def read(path, is_copy):
 def main():
     paths, n = sys.argv[1:3], int(sys.argv[3])
     steps = set()
-    for _ in range(n):
+    n_read = 0
+    deadline = time.monotonic() + 120
+    # At least so often, and until an update has gone on meanwhile.
+    while n_read < n or len(steps) < 2:
+        if n_read >= n and time.monotonic() > deadline:
+            sys.exit("no update went on meanwhile")
         steps.add(read(paths[0], True))
         read(paths[1], False)
-    if len(steps) < 2:
-        sys.exit("no update went on meanwhile")
+        n_read += 1
 
 
 main()
