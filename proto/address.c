@@ -71,6 +71,24 @@ is_there(const char *address)
 	return stat(address + strlen(scheme), &status) == 0;
 }
 
+/*
+ * In /tmp anybody may have made the folder in our name, and what listens in
+ * it: a trainer's parameters are not for them.
+ */
+static bool
+is_in_own_directory(const char *address)
+{
+	owned_memory char *directory = xstrdup(address + strlen(scheme));
+	char *slash = strrchr(directory, '/');
+	struct stat status;
+
+	if (strncmp(directory, "/tmp/", 5) != 0)
+		return true;
+	*slash = '\0';
+	return lstat(directory, &status) == 0 && S_ISDIR(status.st_mode) &&
+	       status.st_uid == geteuid() && (status.st_mode & 022) == 0;
+}
+
 bool
 address_of_client(char ret_address[ADDRESS_SIZE], struct why *why)
 {
@@ -85,7 +103,16 @@ address_of_client(char ret_address[ADDRESS_SIZE], struct why *why)
 	if (!set_path(system, why, "/run/emad/%s.sock", DEFAULT_INSTANCE) ||
 	    !address_of_daemon(ret_address, DEFAULT_INSTANCE, why))
 		return false;
-	if (!is_there(ret_address) && is_there(system))
+	if (is_there(ret_address)) {
+		if (is_in_own_directory(ret_address))
+			return true;
+		why_set(why,
+			"the folder of %s is not this user's alone: remove it, "
+			"or name the daemon with EMAD_ADDRESS",
+			ret_address);
+		return false;
+	}
+	if (is_there(system))
 		memcpy(ret_address, system, sizeof system);
 	return true;
 }

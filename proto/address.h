@@ -24,7 +24,8 @@ bool address_of_daemon(char ret_address[ADDRESS_SIZE], const char *instance,
 /*
  * Where a client looks: $EMAD_ADDRESS, else this user's daemon if its socket
  * is there, else the system's (/run/emad/<instance>.sock) if that is there,
- * else this user's.
+ * else this user's.  False, with a sentence: $EMAD_ADDRESS is not one, or this
+ * user's is in a folder in /tmp that others may write to, or own.
  */
 bool address_of_client(char ret_address[ADDRESS_SIZE], struct why *why);
 

@@ -5,6 +5,11 @@ tests_unit_check_dtype_SOURCES = tests/unit/check_dtype.c
 tests_unit_check_dtype_CFLAGS = $(unit_cflags)
 tests_unit_check_dtype_LDADD = proto/libproto.la $(unit_libs)
 
+unit_tests += tests/unit/check_address
+tests_unit_check_address_SOURCES = tests/unit/check_address.c
+tests_unit_check_address_CFLAGS = $(unit_cflags)
+tests_unit_check_address_LDADD = proto/libproto.la $(unit_libs)
+
 unit_tests += tests/unit/check_safetensors
 tests_unit_check_safetensors_SOURCES = tests/unit/check_safetensors.c
 tests_unit_check_safetensors_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
