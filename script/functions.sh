@@ -22,7 +22,8 @@ build() {
 	build_folder=$1
 	shift
 	mkdir -p "$build_folder"
-	if ! [ -x configure ]; then
+	# Makefile.in is what autoreconf makes last: interrupted, it starts anew.
+	if ! [ -x configure ] || ! [ -f Makefile.in ]; then
 		quietly "$build_folder/autoreconf.log" autoreconf -fi || return 1
 	fi
 	if ! [ -f "$build_folder/Makefile" ]; then
