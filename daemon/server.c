@@ -100,7 +100,8 @@ make_own_directory(const char *socket_path)
 	if (!S_ISDIR(status.st_mode) || status.st_uid != geteuid() ||
 	    (status.st_mode & 077) != 0) {
 		log_error("%s is not a folder that only we may use: remove it, "
-			  "or choose another with --address",
+			  "make it private (chmod 700), or choose another with "
+			  "--address",
 			  directory);
 		return -EPERM;
 	}
@@ -110,12 +111,16 @@ make_own_directory(const char *socket_path)
 static int
 explain_lock(int error, const char *what, const char *path, pid_t holder)
 {
+	struct stat status;
+
 	if (error == -EWOULDBLOCK) {
 		log_error("%s is in use: a daemon runs already (process %d)",
 			  what, (int)holder);
 		return error;
 	}
-	if (error == -EPERM || error == -EACCES) {
+	/* If there is no such file to be seen, its folder is what refuses. */
+	if (error == -EPERM ||
+	    (error == -EACCES && lstat(path, &status) == 0)) {
 		log_error("%s belongs to another user (%s is theirs): choose "
 			  "another with --instance and --address",
 			  what, path);
@@ -182,7 +187,8 @@ start_pool(struct server *server)
 
 	r = pool_new(&server->pool, &server->loop, &pool_options);
 	if (r < 0)
-		return log_failure(r, "cannot start worker threads");
+		return log_failure(r, "cannot start worker threads%s",
+				   options->has_cpus ? " on those --cpus" : "");
 	return 0;
 }
 
@@ -206,10 +212,7 @@ start_endpoint(struct server *server)
 	else
 		r = endpoint_listen(server->endpoint, server->socket_path,
 				    server->options->mode);
-	if (r < 0)
-		return log_failure(r, "cannot listen at %s",
-				   server->options->address);
-	return 0;
+	return r; /* The endpoint has said why. */
 }
 
 static void
