@@ -59,6 +59,9 @@ fail_refused(const Emad__Reply *reply)
 	size_t n = reply->n_differences;
 	size_t used = 0;
 
+	/* Not twice where it is the only one. */
+	if (n == 1 && strstr(reply->sentence, reply->differences[0]))
+		n = 0;
 	for (size_t i = 0; i < n && i < DIFFERENCES_SHOWN; i++)
 		used += (size_t)snprintf(text + used, sizeof text - used,
 					 "%s%.*s", i ? "; " : ": ",
