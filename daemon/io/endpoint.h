@@ -59,7 +59,7 @@ int endpoint_new(struct endpoint **ret_endpoint, uv_loop_t *loop,
  * Listen on a socket at @path, with @mode whatever the umask says.  A socket
  * file that is there already is taken to be stale and replaced: the caller
  * holds the lock that makes it so.  -ENAMETOOLONG above 107 bytes;
- * -EEXIST: what is there is no socket.
+ * -EEXIST: what is there is no socket; -EADDRINUSE: some program listens.
  */
 int endpoint_listen(struct endpoint *endpoint, const char *path, mode_t mode);
 

@@ -143,15 +143,32 @@ start_listener(struct endpoint *endpoint, struct listener *listener, int socket)
 	return r;
 }
 
-static int
-remove_stale_socket(const char *path)
+/* Whether some program accepts connections there, whoever it is. */
+static bool
+is_listened_at(const struct sockaddr_un *address)
 {
+	owned_fd fd =
+		socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+
+	if (fd < 0)
+		return false;
+	return connect(fd, (const struct sockaddr *)address, sizeof *address) ==
+		       0 ||
+	       errno == EAGAIN; /* so many wait that no more may */
+}
+
+static int
+remove_stale_socket(const struct sockaddr_un *address)
+{
+	const char *path = address->sun_path;
 	struct stat file;
 
 	if (lstat(path, &file) < 0)
 		return errno == ENOENT ? 0 : -errno;
 	if (!S_ISSOCK(file.st_mode))
 		return -EEXIST;
+	if (is_listened_at(address))
+		return -EADDRINUSE;
 	return unlink(path) < 0 && errno != ENOENT ? -errno : 0;
 }
 
@@ -182,7 +199,7 @@ bind_and_listen(struct endpoint *endpoint, struct listener *listener,
 		socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 	r = socket_fd < 0 ? -errno : 0;
 	if (r == 0)
-		r = remove_stale_socket(listener->address.sun_path);
+		r = remove_stale_socket(&listener->address);
 	if (r == 0)
 		r = bind_with_mode(listener, socket_fd, mode);
 	if (r == 0 && lstat(listener->address.sun_path, &file) < 0)

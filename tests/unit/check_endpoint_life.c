@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/lib/stage.h"
 #include "tests/unit/unit.h"
@@ -26,6 +27,8 @@ START_TEST(the_sockets_mode_is_exact_whatever_the_umask)
 	mode_t mask = umask(masks[_i / 4]);
 	struct stat file;
 
+	/* The stage listens at its path already. */
+	ck_assert_int_eq(unlink(stage.path), 0);
 	ck_assert_int_eq(endpoint_listen(stage.endpoint, stage.path, mode), 0);
 	ck_assert_int_eq(stat(stage.path, &file), 0);
 	ck_assert_uint_eq(file.st_mode & 07777, mode);
@@ -47,6 +50,27 @@ START_TEST(what_is_no_socket_is_not_replaced)
 	ck_assert_int_eq(endpoint_listen(stage.endpoint, path, 0600), -EEXIST);
 	ck_assert_int_eq(unlink(path), 0);
 	ck_assert_int_eq(endpoint_listen(stage.endpoint, "", 0600), -ENOENT);
+}
+END_TEST
+
+START_TEST(a_socket_that_somebody_listens_at_is_not_replaced)
+{
+	struct sockaddr_un address = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	ck_assert_int_ge(fd, 0);
+	(void)snprintf(address.sun_path, sizeof address.sun_path, "%s/theirs",
+		       stage.directory);
+	ck_assert_int_eq(
+		bind(fd, (const struct sockaddr *)&address, sizeof address), 0);
+	ck_assert_int_eq(listen(fd, 1), 0);
+	ck_assert_int_eq(
+		endpoint_listen(stage.endpoint, address.sun_path, 0600),
+		-EADDRINUSE);
+	(void)close(fd);
+	/* Nobody does any more: it is stale. */
+	ck_assert_int_eq(
+		endpoint_listen(stage.endpoint, address.sun_path, 0600), 0);
 }
 END_TEST
 
@@ -295,6 +319,8 @@ endpoint_life_suite(void)
 	tcase_add_loop_test(files, the_sockets_mode_is_exact_whatever_the_umask,
 			    0, 16);
 	tcase_add_test(files, what_is_no_socket_is_not_replaced);
+	tcase_add_test(files,
+		       a_socket_that_somebody_listens_at_is_not_replaced);
 	tcase_add_test(
 		files,
 		a_path_that_is_too_long_is_refused_and_107_bytes_are_not);
