@@ -133,6 +133,15 @@ check_call(const struct emad_publisher *publisher, const char *function,
 }
 
 static int
+check_not_begun(const struct emad_publisher *publisher)
+{
+	if (!publisher->begun)
+		return EMAD_OK;
+	return fail(EMAD_USAGE, "a snapshot of %s was begun: commit it first",
+		    publisher->attach.model);
+}
+
+static int
 check_step(const struct emad_publisher *publisher, int64_t step)
 {
 	if (step < 0 || step > STEP_MAX)
@@ -206,10 +215,8 @@ publish(struct emad_publisher *publisher, int64_t step,
 	int status;
 
 	status = check_call(publisher, "emad_publish", publisher);
-	if (status == EMAD_OK && publisher->begun)
-		status = fail(EMAD_USAGE,
-			      "a snapshot of %s was begun: commit it first",
-			      publisher->attach.model);
+	if (status == EMAD_OK)
+		status = check_not_begun(publisher);
 	if (status == EMAD_OK)
 		status = check_step(publisher, step);
 	if (status != EMAD_OK)
@@ -263,10 +270,8 @@ emad_begin(struct emad_publisher *publisher, void **ret_data)
 	int status;
 
 	status = check_call(publisher, "emad_begin", ret_data);
-	if (status == EMAD_OK && publisher->begun)
-		status = fail(EMAD_USAGE,
-			      "a snapshot of %s was begun: commit it first",
-			      publisher->attach.model);
+	if (status == EMAD_OK)
+		status = check_not_begun(publisher);
 	if (status == EMAD_OK)
 		status =
 			take_slot(publisher,

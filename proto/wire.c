@@ -147,16 +147,6 @@ wire_pack(const ProtobufCMessage *message, size_t *ret_size)
 	return bytes;
 }
 
-uint8_t *
-wire_pack_status(enum status status, const char *sentence, size_t *ret_size)
-{
-	Emad__Reply reply = EMAD__REPLY__INIT;
-
-	reply.status = status;
-	reply.sentence = (char *)(uintptr_t)sentence;
-	return wire_pack(&reply.base, ret_size);
-}
-
 static enum status
 read_names(struct name_list *list, size_t n, char **names, const char *what,
 	   struct why *why)

@@ -33,10 +33,6 @@ void wire_reply_free(Emad__Reply *reply);
 /* malloc'ed bytes of @message, *ret_size of them. */
 uint8_t *wire_pack(const ProtobufCMessage *message, size_t *ret_size);
 
-/* A reply that holds a status and a sentence, packed. */
-uint8_t *
-wire_pack_status(enum status status, const char *sentence, size_t *ret_size);
-
 /* Whether @bytes may be an attach, as far as its first bytes tell. */
 bool wire_may_be_attach(const void *bytes, size_t size);
 
