@@ -8,7 +8,8 @@ daemon_libcore_la_SOURCES = \
 	daemon/core/kernel.c daemon/core/kernel.h \
 	daemon/core/kernel_avx2.c daemon/core/kernel_avx512.c \
 	daemon/core/kernel_body.h daemon/core/kernel_generic.c \
-	daemon/core/kernel_run.h \
+	daemon/core/kernel_pass.h daemon/core/kernel_run.h \
+	daemon/core/kernel_sum.h \
 	daemon/core/plan.c daemon/core/plan.h \
 	daemon/core/plan_rules.c daemon/core/plan_rules.h
 daemon_libcore_la_LIBADD = proto/libproto.la -lm
@@ -33,6 +34,7 @@ daemon_libservice_la_SOURCES = \
 	daemon/service/adopt.c \
 	daemon/service/attach.c daemon/service/attach.h \
 	daemon/service/attach_read.c daemon/service/attach_work.c \
+	daemon/service/batch.c daemon/service/batch.h \
 	daemon/service/decision.c daemon/service/decision.h \
 	daemon/service/dispatch.c daemon/service/dispatch.h \
 	daemon/service/handle_admin.c daemon/service/handle_session.c \
@@ -41,10 +43,12 @@ daemon_libservice_la_SOURCES = \
 	daemon/service/not_finite.c daemon/service/not_finite.h \
 	daemon/service/pull.c daemon/service/pull.h \
 	daemon/service/reply.c daemon/service/reply.h \
+	daemon/service/rest.c daemon/service/rest.h \
 	daemon/service/session.c daemon/service/session.h \
 	daemon/service/space.c daemon/service/space.h \
 	daemon/service/state.c daemon/service/state.h \
 	daemon/service/update.c daemon/service/update.h \
+	daemon/service/update_chunk.c daemon/service/update_private.h \
 	daemon/service/versions.c daemon/service/versions.h
 daemon_libservice_la_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS) $(PROTOBUF_C_CFLAGS)
 daemon_libservice_la_LIBADD = daemon/libcore.la daemon/libio.la

@@ -2,12 +2,14 @@
 
 noinst_LTLIBRARIES += proto/libproto.la
 proto_libproto_la_SOURCES = \
+	proto/accumulator.c proto/accumulator.h \
 	proto/address.c proto/address.h \
 	proto/dtype.c proto/dtype.def proto/dtype.h \
 	proto/json.h \
 	proto/json_cursor.c proto/json_cursor.h \
 	proto/name.c proto/name.h \
-	proto/profile.c proto/profile.h \
+	proto/profile.c proto/profile.h proto/profile_fields.h \
+	proto/profile_json.c \
 	proto/safetensors.c proto/safetensors.h \
 	proto/safetensors_text.c proto/safetensors_text.h \
 	proto/safetensors_write.c \

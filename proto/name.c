@@ -40,6 +40,20 @@ name_public_file(char ret_file[FILE_NAME_SIZE], const char *instance,
 }
 
 void
+name_rest_prefix(char ret_prefix[FILE_NAME_SIZE], const char *instance)
+{
+	(void)snprintf(ret_prefix, FILE_NAME_SIZE, ".emad.%s.rest-", instance);
+}
+
+void
+name_rest_file(char ret_file[FILE_NAME_SIZE], const char *instance,
+	       const char *model, const char *profile)
+{
+	(void)snprintf(ret_file, FILE_NAME_SIZE, ".emad.%s.rest-%s.%s",
+		       instance, model, profile);
+}
+
+void
 name_public_prefix(char ret_prefix[FILE_NAME_SIZE], const char *instance)
 {
 	(void)snprintf(ret_prefix, FILE_NAME_SIZE, "emad.%s.", instance);

@@ -27,6 +27,16 @@ bool name_is_valid_instance(const char *name);
 bool name_public_file(char ret_file[FILE_NAME_SIZE], const char *instance,
 		      const char *model, const char *profile);
 
+/*
+ * ".emad.<instance>.rest-<model>.<profile>", for which there is room with two
+ * more characters where there is for the public name.
+ */
+void name_rest_file(char ret_file[FILE_NAME_SIZE], const char *instance,
+		    const char *model, const char *profile);
+
+/* What begins with this outlives the daemon: ".emad.<instance>.rest-". */
+void name_rest_prefix(char ret_prefix[FILE_NAME_SIZE], const char *instance);
+
 /* "emad.<instance>." and ".emad.<instance>." */
 void name_public_prefix(char ret_prefix[FILE_NAME_SIZE], const char *instance);
 void name_hidden_prefix(char ret_prefix[FILE_NAME_SIZE], const char *instance);

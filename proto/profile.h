@@ -8,13 +8,14 @@
  *    "update_after_step": 100, "update_every": 10, "inv_gamma": 1.0,
  *    "power": 0.6666666666666666, "min_value": 0.0,
  *    "param_or_buffer_names_no_ema": [], "ignore_names": [],
- *    "ignore_startswith_names": []}
+ *    "ignore_startswith_names": [], "accumulator": "float32"}
  */
 #ifndef PROTO_PROFILE_H
 #define PROTO_PROFILE_H
 
 #include <jansson.h>
 
+#include "proto/accumulator.h"
 #include "proto/schedule.h"
 #include "proto/status.h"
 #include "proto/util.h"
@@ -31,6 +32,7 @@ struct name_list {
 struct profile {
 	char *name;
 	struct schedule schedule;
+	enum accumulator accumulator;
 	struct name_list no_ema;            /* these are copied, not averaged */
 	struct name_list ignore;            /* these keep their value */
 	struct name_list ignore_startswith; /* so do these prefixes' */

@@ -204,6 +204,60 @@ version_header_init_slot(struct version_header *ret_header, const char *model,
 }
 
 void
+version_header_init_rest(struct version_header *ret_header, const char *model,
+			 const char *profile, enum accumulator accumulator,
+			 uint64_t average_size)
+{
+	const size_t dynamic = SAFETENSORS_SIZE_FIELD + VERSION_DYNAMIC_SIZE;
+	const uint64_t shape[] = { average_size / sizeof(float) };
+	bool is_double = accumulator == ACCUMULATOR_FLOAT64;
+	const struct tensor tensor = {
+		.name = is_double ? "average" : "compensation",
+		.dtype = is_double ? DTYPE_F64 : DTYPE_F32,
+		.n_dims = 1,
+		.shape = shape,
+		.n_elements = shape[0],
+		.size = accumulator_rest_size(accumulator, average_size),
+	};
+	const struct text_pair pairs[] = {
+		{ "emad.format", "1" },
+		{ "emad.model", model },
+		{ "emad.kind", "rest" },
+		{ "emad.profile", profile },
+	};
+	owned_memory char *json = NULL;
+	struct why why;
+	char *bytes;
+	size_t size;
+
+	json = safetensors_write(&tensor, 1, pairs, array_size(pairs), 1,
+				 &size);
+	must(memcmp(json, VERSION_PREFIX, VERSION_PREFIX_SIZE) == 0);
+	size -= VERSION_PREFIX_SIZE;
+	bytes = xmalloc(dynamic + size);
+	version_state_write(bytes + SAFETENSORS_SIZE_FIELD,
+			    &VERSION_STATE_NONE);
+	memcpy(bytes + dynamic, json + VERSION_PREFIX_SIZE, size);
+	must(finish(ret_header, bytes, dynamic + size, &why) == STATUS_OK);
+}
+
+bool
+version_header_is(const struct version_header *header,
+		  const struct version_state *state, const void *file)
+{
+	const size_t dynamic = SAFETENSORS_SIZE_FIELD + VERSION_DYNAMIC_SIZE;
+	char region[VERSION_DYNAMIC_SIZE];
+	const char *bytes = file;
+
+	version_state_write(region, state);
+	return memcmp(bytes, header->bytes, SAFETENSORS_SIZE_FIELD) == 0 &&
+	       memcmp(bytes + SAFETENSORS_SIZE_FIELD, region, sizeof region) ==
+		       0 &&
+	       memcmp(bytes + dynamic, header->bytes + dynamic,
+		      header->size - dynamic) == 0;
+}
+
+void
 version_header_deinit(struct version_header *header)
 {
 	free(header->bytes);

@@ -79,6 +79,10 @@ struct version_header {
 
 void version_header_deinit(struct version_header *header);
 
+/* Whether @file begins with what version_header_write() gives for @state. */
+bool version_header_is(const struct version_header *header,
+		       const struct version_state *state, const void *file);
+
 /* Whose average a version is. */
 struct version_model {
 	const char *name;
@@ -95,6 +99,16 @@ version_header_init(struct version_header *ret_header,
 enum status
 version_header_init_slot(struct version_header *ret_header, const char *model,
 			 const struct safetensors *slot, struct why *why);
+
+/*
+ * Of a file beside an average of @average_size bytes: one flat tensor,
+ * "compensation" (F32) or "average" (F64), an element for each float there.
+ * Its state is that of the version it belongs to.
+ */
+void
+version_header_init_rest(struct version_header *ret_header, const char *model,
+			 const char *profile, enum accumulator accumulator,
+			 uint64_t average_size);
 
 /*
  * Write into @file, which holds @header's bytes or none, the header for

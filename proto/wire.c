@@ -182,6 +182,18 @@ read_lists(struct profile *profile, const Emad__Profile *message,
 	return status;
 }
 
+static enum status
+read_accumulator(struct profile *profile, const Emad__Profile *message,
+		 struct why *why)
+{
+	if (!message->accumulator ||
+	    accumulator_parse(&profile->accumulator, message->accumulator))
+		return STATUS_OK;
+	why_set(why, "there is no accumulator \"%.100s\"",
+		message->accumulator);
+	return STATUS_BAD_SPEC;
+}
+
 enum status
 wire_profile_read(struct profile *ret_profile, const Emad__Profile *message,
 		  struct why *why)
@@ -212,7 +224,9 @@ wire_profile_read(struct profile *ret_profile, const Emad__Profile *message,
 		schedule.min_value = message->min_value;
 	profile_init(&profile, message->name ? message->name : DEFAULT_PROFILE,
 		     &schedule);
-	status = read_lists(&profile, message, why);
+	status = read_accumulator(&profile, message, why);
+	if (status == STATUS_OK)
+		status = read_lists(&profile, message, why);
 	if (status == STATUS_OK)
 		status = profile_check(&profile, why);
 	if (status == STATUS_OK)
@@ -260,6 +274,7 @@ wire_profile_new(const struct profile *profile)
 	message->n_ignore_startswith_names = profile->ignore_startswith.n;
 	message->ignore_startswith_names =
 		copy_names(&profile->ignore_startswith);
+	message->accumulator = xstrdup(accumulator_name(profile->accumulator));
 	return message;
 }
 

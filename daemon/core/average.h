@@ -33,22 +33,60 @@ struct average_step
 average_decide(const struct profile *profile, const struct version_state *state,
 	       uint64_t publisher, uint64_t sequence, int64_t step);
 
-/* One profile's part in an update; @current may be NULL: no version yet. */
+/* One profile's part in an update. */
 struct average_target {
 	bool active; /* this profile takes part */
+	/*
+	 * What its first snapshot does; of several, all are SCHEDULE_LERPs
+	 * whose weights are below 1.
+	 */
 	enum schedule_action action;
-	double weight;
-	const char *current; /* data of the current version, not its header */
+	enum accumulator accumulator;
+	unsigned int n_steps;
+	unsigned int steps[KERNEL_SNAPSHOTS_MAX]; /* indices of snapshots */
+	double weights[KERNEL_SNAPSHOTS_MAX];     /* one per step */
+	const char *current; /* data of the current version; NULL: none yet */
 	char *next;          /* data of the next version */
+	const char *rest;    /* what is kept beside them */
+	char *next_rest;
+	/* One per piece, each written by the chunk that holds the piece. */
+	struct average_sums *sums;
+};
+
+/* Of one piece: squares of the last snapshot, and of it less the average. */
+struct average_sums {
+	double distance;
+	double norm;
+};
+
+struct average_update {
+	const struct kernel *kernel;
+	const struct plan *plan;
+	size_t n_snapshots;
+	const char *snapshots[KERNEL_SNAPSHOTS_MAX]; /* slots' data */
+	struct average_target *targets; /* one per profile of @plan */
+	bool check;
+	bool stream;
+};
+
+/* False: a snapshot holds a value that is not finite and check was asked. */
+bool average_run_chunk(const struct average_update *update, size_t chunk);
+
+/*
+ * The rounding watch: of a sample of chunk @chunk's elements, how many were
+ * to move (parameter and average differ) and did not, because the update is
+ * below half a unit in the last place of a float32.
+ */
+struct average_watch {
+	unsigned int n_sampled;
+	unsigned int n_stalled;
 };
 
 /*
- * Run chunk @chunk: @targets has one entry per profile of @plan.  False: the
- * chunk holds a value that is not finite and @check was asked.
+ * Look at target @target before chunk @chunk is run.  Only float32 averages
+ * can stall; of others, and of what is not averaged, nothing is sampled.
  */
-bool average_run_chunk(const struct kernel *kernel, const struct plan *plan,
-		       size_t chunk, const char *snapshot,
-		       const struct average_target *targets, bool check,
-		       bool stream);
+struct average_watch
+average_watch(const struct average_update *update, size_t chunk, size_t target);
 
 #endif

@@ -2,9 +2,10 @@
  * The arithmetic of one tile: a run of elements of one type, read once, from
  * which every profile's next version is made.
  *
- * One text (kernel_body.h), three builds, the same bits from each: every fused
- * multiply-add is written as one and none is left to the compiler.  Source of
- * the formulas: torch.Tensor.lerp_ on the CPU; see lerp_f32() there.
+ * One text (kernel_body.h), several builds, the same bits from each: every
+ * fused multiply-add is written as one and none is left to the compiler.
+ * Source of the formulas: torch.Tensor.lerp_ on the CPU, see lerp_f32() there;
+ * Kahan's summation with Knuth's TwoSum, see add_compensated().
  *
  * Pure: memory in, memory out.  Any thread.
  */
@@ -14,37 +15,58 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "proto/accumulator.h"
 #include "proto/dtype.h"
+
+#define KERNEL_SNAPSHOTS_MAX 16 /* absorbed in one pass */
 
 enum kernel_operation {
 	KERNEL_KEEP, /* next = current */
-	KERNEL_COPY, /* next = snapshot, converted */
-	KERNEL_INIT, /* next = lerp(snapshot, snapshot, weight) */
-	KERNEL_LERP, /* next = lerp(current, snapshot, weight) */
+	KERNEL_COPY, /* next = the last snapshot, converted */
+	KERNEL_INIT, /* next = lerp(snapshot, snapshot, weight); one snapshot */
+	KERNEL_LERP, /* next = lerp(current, snapshot, weight), once for each
+			snapshot, in their order */
 };
 
 struct kernel_target {
 	enum kernel_operation operation;
-	double weight;       /* 1 - decay; for INIT and LERP */
-	const void *current; /* of dtype_average(); may be NULL but for KEEP,
-				LERP */
+	const double *weights; /* 1 - decay, one per snapshot; INIT and LERP */
+	const void *current;   /* of dtype_average(); KEEP and LERP */
 	void *next;
+	/*
+	 * Where @accumulator is not FLOAT32 and the average is of floats, what
+	 * is kept beside the average: the compensation (F32) or the average
+	 * itself (F64).  KEEP and LERP read @rest.
+	 */
+	enum accumulator accumulator;
+	const void *rest;
+	void *next_rest;
+	/*
+	 * Sum over the elements of (last snapshot - next)^2, in double; 0 for
+	 * KEEP and for types that are not averaged.  NULL: not wanted.
+	 */
+	double *distance;
 };
 
 struct kernel_tile {
-	enum dtype dtype; /* of the snapshot */
+	enum dtype dtype; /* of the snapshots */
 	size_t n_elements;
-	const void *snapshot;
+	size_t n_snapshots; /* from 1 to KERNEL_SNAPSHOTS_MAX */
+	const void *const *snapshots;
 	size_t n_targets;
 	const struct kernel_target *targets;
 	bool check;  /* look for values that are not finite */
-	bool stream; /* store past the cache: the model is larger than it */
+	bool stream; /* store past the cache; finish() afterwards */
+	/* Sum of the last snapshot's squares, as distance; 0 if all KEEP. */
+	double *norm;
 };
 
 struct kernel {
-	const char *name; /* "avx512", "avx2", "generic" */
-	/* False: @check was asked and a value of the snapshot is not finite. */
+	const char *name; /* "avx512", "avx2", "neon", "generic" */
+	/* False: @check was asked and a value of a snapshot is not finite. */
 	bool (*run)(const struct kernel_tile *tile);
+	/* Make what was streamed visible to other threads. */
+	void (*finish)(void);
 };
 
 /*

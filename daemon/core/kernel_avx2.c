@@ -7,6 +7,8 @@
 
 #include <immintrin.h>
 
+#include "daemon/core/kernel_sum.h"
+
 #define TARGET  __attribute__((target("avx2,fma,f16c")))
 #define INLINE  TARGET static inline __attribute__((always_inline))
 #define KERNEL  kernel_avx2
@@ -20,6 +22,10 @@ struct line {
 };
 
 struct wide {
+	__m256d low, high;
+};
+
+struct sum {
 	__m256d low, high;
 };
 
@@ -256,6 +262,57 @@ wide_is_zero(struct wide x)
 	__m256d high = _mm256_cmp_pd(x.high, zero, _CMP_EQ_OQ);
 
 	return _mm256_movemask_pd(_mm256_and_pd(low, high)) == 0xF;
+}
+
+INLINE struct wide
+line_widen(struct line x, unsigned int half)
+{
+	__m256 part = half ? x.high : x.low;
+
+	return (struct wide) {
+		_mm256_cvtps_pd(_mm256_castps256_ps128(part)),
+		_mm256_cvtps_pd(_mm256_extractf128_ps(part, 1)),
+	};
+}
+
+INLINE __m256
+narrow(struct wide x)
+{
+	__m256 low = _mm256_castps128_ps256(_mm256_cvtpd_ps(x.low));
+
+	return _mm256_insertf128_ps(low, _mm256_cvtpd_ps(x.high), 1);
+}
+
+INLINE struct line
+wide_narrow(struct wide low, struct wide high)
+{
+	return (struct line) { narrow(low), narrow(high) };
+}
+
+INLINE void
+sum_add(struct sum *sum, struct wide x, size_t lane)
+{
+	(void)lane;
+	sum->low = _mm256_add_pd(sum->low, _mm256_mul_pd(x.low, x.low));
+	sum->high = _mm256_add_pd(sum->high, _mm256_mul_pd(x.high, x.high));
+}
+
+INLINE void
+sum_add_exact(struct sum *sum, struct wide x, size_t lane)
+{
+	(void)lane;
+	sum->low = _mm256_fmadd_pd(x.low, x.low, sum->low);
+	sum->high = _mm256_fmadd_pd(x.high, x.high, sum->high);
+}
+
+INLINE double
+sum_total(const struct sum *sum)
+{
+	double lanes[SUM_LANES];
+
+	_mm256_storeu_pd(lanes, sum->low);
+	_mm256_storeu_pd(lanes + 4, sum->high);
+	return sum_lanes(lanes);
 }
 
 INLINE void

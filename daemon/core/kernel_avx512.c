@@ -7,6 +7,8 @@
 
 #include <immintrin.h>
 
+#include "daemon/core/kernel_sum.h"
+
 #define TARGET                                                                 \
 	__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,"            \
 			      "avx2,fma,f16c")))
@@ -22,6 +24,10 @@ struct line {
 };
 
 struct wide {
+	__m512d v;
+};
+
+struct sum {
 	__m512d v;
 };
 
@@ -193,6 +199,47 @@ INLINE bool
 wide_is_zero(struct wide x)
 {
 	return _mm512_cmp_pd_mask(x.v, _mm512_setzero_pd(), _CMP_EQ_OQ) == 0xFF;
+}
+
+INLINE struct wide
+line_widen(struct line x, unsigned int half)
+{
+	__m256 part = half ? _mm512_extractf32x8_ps(x.v, 1)
+			   : _mm512_castps512_ps256(x.v);
+
+	return (struct wide) { _mm512_cvtps_pd(part) };
+}
+
+INLINE struct line
+wide_narrow(struct wide low, struct wide high)
+{
+	__m512 line = _mm512_castps256_ps512(_mm512_cvtpd_ps(low.v));
+
+	return (struct line) { _mm512_insertf32x8(line, _mm512_cvtpd_ps(high.v),
+						  1) };
+}
+
+INLINE void
+sum_add(struct sum *sum, struct wide x, size_t lane)
+{
+	(void)lane;
+	sum->v = _mm512_add_pd(sum->v, _mm512_mul_pd(x.v, x.v));
+}
+
+INLINE void
+sum_add_exact(struct sum *sum, struct wide x, size_t lane)
+{
+	(void)lane;
+	sum->v = _mm512_fmadd_pd(x.v, x.v, sum->v);
+}
+
+INLINE double
+sum_total(const struct sum *sum)
+{
+	double lanes[SUM_LANES];
+
+	_mm512_storeu_pd(lanes, sum->v);
+	return sum_lanes(lanes);
 }
 
 INLINE void

@@ -1,6 +1,6 @@
 /*
- * The one text of the kernels.  Included by kernel_generic.c, kernel_avx2.c
- * and kernel_avx512.c, each of which first defines what a line is:
+ * The one text of the kernels.  Included by kernel_generic.c, kernel_avx2.c,
+ * ..., each of which first defines what a line is:
  *
  *   TARGET, INLINE    attributes of every function that is built here
  *   KERNEL, NAME      the kernel's symbol and what EMAD_ISA calls it
@@ -8,19 +8,24 @@
  *   LINE, WIDE        how many floats a struct line, how many doubles a
  *                     struct wide holds: 64 bytes of the average, or one
  *   line_...()        loads that convert to float, stores, arithmetic
- *   wide_...()        the same for doubles
+ *   wide_...()        the same for doubles; line_widen(), wide_narrow()
+ *   sum_...()         sums of squares in SUM_LANES lanes
  *   prefetch(), stream_end()
  *
  * Every element takes the same operations whatever its place, since the ends
  * of a run go through the same lines as the rest, by way of a small buffer.
+ *
+ * This half: numbers and one line of a pass.  kernel_pass.h: a pass.
+ * kernel_run.h: from a tile to its passes.
  */
+#include <math.h>
 #include <stdint.h>
 #include <string.h>
 
-/* Targets that share a pass: the snapshot's line stays in registers. */
-#define GROUP_MAX         4
 #define LINE_SIZE         64
 #define PREFETCH_DISTANCE 512
+#define GROUP_MAX         4             /* targets that share a pass */
+#define WIDES             (LINE / WIDE) /* that hold a line */
 
 /* What decides the arithmetic.  C64 is twice as many floats, not fused. */
 enum kind {
@@ -34,50 +39,52 @@ enum kind {
 	KIND_BYTES,
 };
 
-/* One target of a pass.  The next value is base + difference * factor. */
-struct part {
-	const char *current;
-	char *next;
+enum mode {
+	MODE_CHECK, /* no target: only look at the snapshot */
+	MODE_COPY,
+	MODE_INIT,
+	MODE_LERP,  /* one snapshot, up to GROUP_MAX targets */
+	MODE_CHAIN, /* several snapshots, one target; so are the rest */
+	MODE_COMPENSATED,
+	MODE_FLOAT64,
+};
+
+/* One lerp.  The next value is base + difference * factor. */
+struct factor {
+	double weight;
 	double factor;
 	bool near; /* base: the average; else the snapshot */
 };
 
+struct part {
+	const char *current;
+	char *next;
+	const char *rest;
+	char *next_rest;
+	double *distance; /* never NULL */
+};
+
 struct pass {
-	enum kernel_operation operation;
-	const char *snapshot;
+	enum mode mode;
+	bool fresh; /* nothing is read but the snapshot; what @rest is for */
 	size_t n;
+	size_t n_snapshots;
+	const char *const *snapshots;
 	unsigned int n_parts;
 	struct part parts[GROUP_MAX];
+	/* MODE_LERP: one per part; the modes after it: one per snapshot. */
+	struct factor factors[KERNEL_SNAPSHOTS_MAX];
+	double *norm; /* never NULL */
 };
 
-/* Sums of x - x: 0 unless a value was not finite. */
-struct faults {
-	struct line line;
-	struct wide wide;
+/* What a pass learns on its way. */
+struct sums {
+	struct sum norm;
+	struct sum distances[GROUP_MAX];
+	/* Sums of x - x where the norm does not tell: 0 if all are finite. */
+	struct line faults;
+	struct wide wide_faults;
 };
-
-static enum kind
-kind_of(enum dtype dtype)
-{
-	switch (dtype) {
-	case DTYPE_F32:
-		return KIND_F32;
-	case DTYPE_BF16:
-		return KIND_BF16;
-	case DTYPE_F16:
-		return KIND_F16;
-	case DTYPE_F8_E4M3:
-		return KIND_F8_E4M3;
-	case DTYPE_F8_E5M2:
-		return KIND_F8_E5M2;
-	case DTYPE_C64:
-		return KIND_C64;
-	case DTYPE_F64:
-		return KIND_F64;
-	default:
-		return KIND_BYTES;
-	}
-}
 
 /* Bytes of an element of the snapshot. */
 static inline size_t
@@ -104,6 +111,13 @@ kind_average_size(enum kind kind)
 	return kind == KIND_F64 ? 8 : 4;
 }
 
+/* Bytes of an element of what is kept beside it. */
+static inline size_t
+mode_rest_size(enum mode mode)
+{
+	return mode == MODE_COMPENSATED ? 4 : mode == MODE_FLOAT64 ? 8 : 0;
+}
+
 /* Elements of a line. */
 static inline size_t
 kind_width(enum kind kind)
@@ -128,186 +142,182 @@ line_load(enum kind kind, const char *snapshot)
 	}
 }
 
+INLINE void
+line_put(bool stream, char *to, struct line x)
+{
+	if (stream)
+		line_stream(to, x);
+	else
+		line_store(to, x);
+}
+
+INLINE void
+wide_put(bool stream, char *to, struct wide x)
+{
+	if (stream)
+		wide_stream(to, x);
+	else
+		wide_store(to, x);
+}
+
+/* A float's square is exact in double, so fused or not is the same. */
+INLINE void
+sum_add_line(struct sum *sum, struct line x, size_t lane)
+{
+#pragma GCC unroll 2
+	for (unsigned int h = 0; h < WIDES; h++)
+		sum_add_exact(sum, line_widen(x, h), lane);
+}
+
 /*
  * torch's lerp, whose two forms are one once the sign is in the factor:
  *   w < 0.5   e + w * (p - e)         factor w, base e
  *   else      p - (1 - w) * (p - e)   factor -(1 - w), base p
  */
-static void
-part_init(struct part *part, enum kind kind, const struct kernel_target *target)
+static struct factor
+factor_of(enum kind kind, double w)
 {
-	double w = target->weight;
+	struct factor factor = { .weight = w };
 	float w32 = (float)w;
 
-	part->current = target->current;
-	part->next = target->next;
 	if (kind == KIND_F64) {
-		part->near = w < 0.5;
-		part->factor = part->near ? w : -(1.0 - w);
+		factor.near = w < 0.5;
+		factor.factor = factor.near ? w : -(1.0 - w);
 	} else {
-		part->near = w32 < 0.5F;
-		part->factor = (double)(part->near ? w32 : -(1.0F - w32));
+		factor.near = w32 < 0.5F;
+		factor.factor = (double)(factor.near ? w32 : -(1.0F - w32));
 	}
+	return factor;
 }
 
 INLINE struct line
-lerp_f32(enum kind kind, const struct part *part, struct line e, struct line p)
+lerp_f32(enum kind kind, const struct factor *factor, struct line e,
+	 struct line p)
 {
 	struct line difference = line_subtract(p, e);
-	struct line factor = line_splat((float)part->factor);
-	struct line base = line_select(part->near, e, p);
+	struct line scale = line_splat((float)factor->factor);
+	struct line base = line_select(factor->near, e, p);
 
 	if (kind == KIND_C64)
-		return line_add(base, line_multiply(difference, factor));
-	return line_fma(difference, factor, base);
+		return line_add(base, line_multiply(difference, scale));
+	return line_fma(difference, scale, base);
 }
 
 INLINE struct wide
-lerp_f64(const struct part *part, struct wide e, struct wide p)
+lerp_f64(const struct factor *factor, struct wide e, struct wide p)
 {
-	return wide_fma(wide_subtract(p, e), wide_splat(part->factor),
-			wide_select(part->near, e, p));
+	return wide_fma(wide_subtract(p, e), wide_splat(factor->factor),
+			wide_select(factor->near, e, p));
+}
+
+/*
+ * The average is e + c: what the float e cannot hold of it is in c, as in
+ * Kahan's summation.  TwoSum is exact whichever of e and y is larger.
+ */
+INLINE void
+add_compensated(const struct factor *factor, struct line *e, struct line *c,
+		struct line p)
+{
+	struct line w = line_splat((float)factor->weight);
+	struct line d = line_subtract(line_subtract(p, *e), *c);
+	struct line y = line_fma(d, w, *c);
+	struct line t = line_add(*e, y);
+	struct line z = line_subtract(t, *e);
+
+	*c = line_add(line_subtract(*e, line_subtract(t, z)),
+		      line_subtract(y, z));
+	*e = t;
+}
+
+/* The norm shows whether the last snapshot is finite; here are the others. */
+INLINE void
+note_fault(struct sums *sums, struct line p)
+{
+	sums->faults = line_add(sums->faults, line_subtract(p, p));
 }
 
 INLINE void
-step_f32(enum kind kind, enum kernel_operation operation, unsigned int n_parts,
-	 bool stream, const struct part *parts, const char *snapshot,
-	 size_t offset, struct faults *faults)
+end_f32(bool stream, const struct part *part, size_t i, struct line next,
+	struct line p, size_t lane, struct sums *sums)
 {
-	struct line p = line_load(kind, snapshot);
-	struct line next;
-
-	faults->line = line_add(faults->line, line_subtract(p, p));
-#pragma GCC unroll 4
-	for (unsigned int i = 0; i < n_parts; i++) {
-		next = p;
-		if (operation == KERNEL_INIT)
-			next = lerp_f32(kind, &parts[i], p, p);
-		if (operation == KERNEL_LERP)
-			next = lerp_f32(
-				kind, &parts[i],
-				line_load_f32(parts[i].current + offset), p);
-		if (stream)
-			line_stream(parts[i].next + offset, next);
-		else
-			line_store(parts[i].next + offset, next);
-	}
+	line_put(stream, part->next + i * 4, next);
+	sum_add_line(&sums->norm, p, lane);
+	sum_add_line(&sums->distances[0], line_subtract(p, next), lane);
 }
 
 INLINE void
-step_f64(enum kernel_operation operation, unsigned int n_parts, bool stream,
-	 const struct part *parts, const char *snapshot, size_t offset,
-	 struct faults *faults)
+step_chain(enum kind kind, bool stream, const struct pass *pass, size_t i,
+	   size_t lane, struct sums *sums)
 {
-	struct wide p = wide_load(snapshot);
-	struct wide next;
+	size_t last = pass->n_snapshots - 1, at = i * kind_size(kind);
+	struct line e = line_load_f32(pass->parts[0].current + i * 4);
+	struct line p;
 
-	faults->wide = wide_add(faults->wide, wide_subtract(p, p));
-#pragma GCC unroll 4
-	for (unsigned int i = 0; i < n_parts; i++) {
-		next = p;
-		if (operation == KERNEL_INIT)
-			next = lerp_f64(&parts[i], p, p);
-		if (operation == KERNEL_LERP)
-			next = lerp_f64(&parts[i],
-					wide_load(parts[i].current + offset),
-					p);
-		if (stream)
-			wide_stream(parts[i].next + offset, next);
-		else
-			wide_store(parts[i].next + offset, next);
+	for (size_t j = 0; j < last; j++) {
+		p = line_load(kind, pass->snapshots[j] + at);
+		note_fault(sums, p);
+		e = lerp_f32(kind, &pass->factors[j], e, p);
 	}
+	p = line_load(kind, pass->snapshots[last] + at);
+	e = lerp_f32(kind, &pass->factors[last], e, p);
+	end_f32(stream, &pass->parts[0], i, e, p, lane, sums);
 }
 
 INLINE void
-step(enum kind kind, enum kernel_operation operation, unsigned int n_parts,
-     bool stream, const struct part *parts, const char *snapshot, size_t offset,
-     struct faults *faults)
+step_compensated(enum kind kind, bool stream, const struct pass *pass, size_t i,
+		 size_t lane, struct sums *sums)
 {
-	if (kind == KIND_F64)
-		step_f64(operation, n_parts, stream, parts, snapshot, offset,
-			 faults);
-	else
-		step_f32(kind, operation, n_parts, stream, parts, snapshot,
-			 offset, faults);
-}
+	size_t last = pass->n_snapshots - 1, at = i * kind_size(kind);
+	const struct part *part = &pass->parts[0];
+	struct line p = line_load(kind, pass->snapshots[last] + at);
+	struct line e = p, c = line_splat(0.0F);
 
-INLINE bool
-faults_none(const struct faults *faults)
-{
-	return line_is_zero(faults->line) && wide_is_zero(faults->wide);
-}
+	if (!pass->fresh) {
+		e = line_load_f32(part->current + i * 4);
+		c = line_load_f32(part->rest + i * 4);
+		for (size_t j = 0; j < last; j++) {
+			struct line q =
+				line_load(kind, pass->snapshots[j] + at);
 
-/* Less than a line: elements from @first on, @n of them, by way of a buffer. */
-TARGET static __attribute__((noinline)) bool
-run_end(enum kind kind, const struct pass *pass, size_t first, size_t n)
-{
-	char snapshot[LINE_SIZE] = { 0 };
-	char current[GROUP_MAX][LINE_SIZE] = { { 0 } };
-	char next[GROUP_MAX][LINE_SIZE];
-	size_t begin = first * kind_average_size(kind);
-	size_t size = n * kind_average_size(kind);
-	struct faults faults = { line_splat(0.0F), wide_splat(0.0) };
-	struct part parts[GROUP_MAX];
-
-	memcpy(snapshot, pass->snapshot + first * kind_size(kind),
-	       n * kind_size(kind));
-	for (unsigned int i = 0; i < pass->n_parts; i++) {
-		parts[i] = pass->parts[i];
-		if (pass->operation == KERNEL_LERP)
-			memcpy(current[i], parts[i].current + begin, size);
-		parts[i].current = current[i];
-		parts[i].next = next[i];
+			note_fault(sums, q);
+			add_compensated(&pass->factors[j], &e, &c, q);
+		}
+		add_compensated(&pass->factors[last], &e, &c, p);
 	}
-	step(kind, pass->operation, pass->n_parts, false, parts, snapshot, 0,
-	     &faults);
-	for (unsigned int i = 0; i < pass->n_parts; i++)
-		memcpy(pass->parts[i].next + begin, next[i], size);
-	return faults_none(&faults);
+	line_put(stream, part->next_rest + i * 4, c);
+	end_f32(stream, part, i, e, p, lane, sums);
 }
 
-/* Elements before the first that begins a line of the cache. */
-INLINE size_t
-count_head(enum kind kind, const struct pass *pass)
+/* The average is kept in double; what is published is it, rounded. */
+INLINE void
+step_float64(enum kind kind, bool stream, const struct pass *pass, size_t i,
+	     size_t lane, struct sums *sums)
 {
-	size_t past = (uintptr_t)pass->parts[0].next % LINE_SIZE;
-	size_t n = (LINE_SIZE - past) % LINE_SIZE / kind_average_size(kind);
+	size_t last = pass->n_snapshots - 1, at = i * kind_size(kind);
+	const struct part *part = &pass->parts[0];
+	struct line p = line_load(kind, pass->snapshots[last] + at);
+	struct wide a[WIDES];
 
-	return n < pass->n ? n : pass->n;
-}
+#pragma GCC unroll 2
+	for (unsigned int h = 0; h < WIDES; h++)
+		a[h] = pass->fresh ? line_widen(p, h)
+				   : wide_load(part->rest + (i + h * WIDE) * 8);
+	for (size_t j = 0; j <= last && !pass->fresh; j++) {
+		struct line q = line_load(kind, pass->snapshots[j] + at);
+		struct wide w = wide_splat(pass->factors[j].weight);
 
-/* True: every value was finite.  All but @pass are constants here. */
-INLINE bool
-run_pass(enum kind kind, enum kernel_operation operation, unsigned int n_parts,
-	 bool stream, const struct pass *pass)
-{
-	const size_t size = kind_size(kind), width = kind_width(kind);
-	struct faults faults = { line_splat(0.0F), wide_splat(0.0) };
-	const char *snapshot = pass->snapshot;
-	size_t i = stream ? count_head(kind, pass) : 0;
-	const size_t n = pass->n;
-	struct part parts[GROUP_MAX];
-	bool finite = true;
-
-	for (unsigned int k = 0; k < n_parts; k++)
-		parts[k] = pass->parts[k];
-	if (i > 0)
-		finite = run_end(kind, pass, 0, i);
-	for (; n - i >= width; i += width) {
-		size_t offset = i * kind_average_size(kind);
-
-		prefetch(snapshot + i * size + PREFETCH_DISTANCE);
-#pragma GCC unroll 4
-		for (unsigned int k = 0; k < n_parts; k++)
-			if (operation == KERNEL_LERP)
-				prefetch(parts[k].current + offset +
-					 PREFETCH_DISTANCE);
-		step(kind, operation, n_parts, stream, parts,
-		     snapshot + i * size, offset, &faults);
+		note_fault(sums, q);
+#pragma GCC unroll 2
+		for (unsigned int h = 0; h < WIDES; h++)
+			a[h] = wide_fma(wide_subtract(line_widen(q, h), a[h]),
+					w, a[h]);
 	}
-	if (i < n)
-		finite &= run_end(kind, pass, i, n - i);
-	return faults_none(&faults) && finite;
+#pragma GCC unroll 2
+	for (unsigned int h = 0; h < WIDES; h++)
+		wide_put(stream, part->next_rest + (i + h * WIDE) * 8, a[h]);
+	end_f32(stream, part, i, wide_narrow(a[0], a[WIDES - 1]), p, lane,
+		sums);
 }
 
+#include "daemon/core/kernel_pass.h"
 #include "daemon/core/kernel_run.h"

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "daemon/core/kernel_sum.h"
+
 #define TARGET
 #define INLINE  static inline __attribute__((always_inline))
 #define KERNEL  kernel_generic
@@ -22,6 +24,10 @@ struct line {
 
 struct wide {
 	double v;
+};
+
+struct sum {
+	double lanes[SUM_LANES];
 };
 
 INLINE struct line
@@ -207,6 +213,38 @@ INLINE bool
 wide_is_zero(struct wide x)
 {
 	return x.v == 0.0;
+}
+
+INLINE struct wide
+line_widen(struct line x, unsigned int half)
+{
+	(void)half;
+	return (struct wide) { (double)x.v };
+}
+
+INLINE struct line
+wide_narrow(struct wide low, struct wide high)
+{
+	(void)high;
+	return (struct line) { (float)low.v };
+}
+
+INLINE void
+sum_add(struct sum *sum, struct wide x, size_t lane)
+{
+	sum->lanes[lane % SUM_LANES] += x.v * x.v;
+}
+
+INLINE void
+sum_add_exact(struct sum *sum, struct wide x, size_t lane)
+{
+	sum_add(sum, x, lane);
+}
+
+INLINE double
+sum_total(const struct sum *sum)
+{
+	return sum_lanes(sum->lanes);
 }
 
 /* One element at a time, the hardware's own prefetcher does better. */

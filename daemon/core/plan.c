@@ -1,12 +1,13 @@
 #include "daemon/core/plan.h"
 
-#include <inttypes.h>
 #include <string.h>
 
 #include "daemon/core/plan_rules.h"
 
-/* Chunks of every type begin at a whole byte. */
-#define CHUNK_UNIT 64 /* elements */
+/* Pieces of every type begin at a whole byte. */
+#define PIECE_UNIT 64 /* elements */
+/* Of one chunk, lest a worker be busy with it for long. */
+#define CHUNK_PIECES_MAX 4096
 
 /* What is needed while a plan is made. */
 struct builder {
@@ -15,6 +16,7 @@ struct builder {
 	struct plan_rules **rules;     /* one per profile */
 	enum profile_rule *row;        /* of the tensor at hand */
 	size_t n_rows;                 /* in the plan's rules */
+	size_t n_room;                 /* for pieces */
 };
 
 static int
@@ -85,22 +87,6 @@ row_size(const struct plan *plan)
 	return plan->n_profiles * sizeof *plan->rules;
 }
 
-/* Whether @tensor goes on where @span ends, in both files, treated alike. */
-static bool
-span_continues(const struct plan *plan, const struct plan_span *span,
-	       const struct tensor *in_slot, const struct tensor *in_average,
-	       const enum profile_rule *row)
-{
-	uint64_t slot_bits = span->n_elements * dtype_bits(span->dtype);
-	uint64_t average_bits =
-		span->n_elements * dtype_bits(dtype_average(span->dtype));
-
-	return span->dtype == in_slot->dtype &&
-	       span->snapshot_begin + slot_bits / 8 == in_slot->begin &&
-	       span->average_begin + average_bits / 8 == in_average->begin &&
-	       memcmp(span->rules, row, row_size(plan)) == 0;
-}
-
 /* The plan's copy of the row at hand: the last one, if that is the same. */
 static const enum profile_rule *
 keep_row(struct builder *builder)
@@ -117,28 +103,72 @@ keep_row(struct builder *builder)
 	return end;
 }
 
-static void
-add_tensor(struct builder *builder, const struct tensor *in_slot,
-	   const struct tensor *in_average)
+static uint64_t
+bytes_of(enum dtype dtype, uint64_t n_elements)
 {
-	bool check = find_rules(builder, in_slot);
-	struct plan *plan = builder->plan;
-	struct plan_span *last =
-		plan->n_spans > 0 ? &plan->spans[plan->n_spans - 1] : NULL;
+	/* In two parts, lest the number of bits overflow. */
+	return n_elements / 8 * dtype_bits(dtype) +
+	       n_elements % 8 * dtype_bits(dtype) / 8;
+}
 
-	if (last &&
-	    span_continues(plan, last, in_slot, in_average, builder->row)) {
-		last->n_elements += in_slot->n_elements;
-		return;
+/*
+ * Elements from byte @begin of the average up to the next multiple of a
+ * chunk's size: so pieces of large tensors are whole chunks, whose lines and
+ * pages are not shared with others.
+ */
+static uint64_t
+elements_to_boundary(enum dtype dtype, uint64_t begin)
+{
+	uint64_t bits = dtype_bits(dtype_average(dtype));
+	uint64_t bytes = PLAN_CHUNK_SIZE - begin % PLAN_CHUNK_SIZE;
+	uint64_t n = 8 * bytes / bits;
+
+	/* Packed elements end with whole bytes. */
+	if (bits % 8 != 0)
+		n -= n % PIECE_UNIT;
+	return n > 0 ? n : PIECE_UNIT;
+}
+
+static struct plan_piece *
+new_piece(struct builder *builder)
+{
+	struct plan *plan = builder->plan;
+
+	if (plan->n_pieces == builder->n_room) {
+		builder->n_room += builder->n_room / 2 + 64;
+		plan->pieces = xrealloc(plan->pieces,
+					builder->n_room * sizeof *plan->pieces);
 	}
-	plan->spans[plan->n_spans++] = (struct plan_span) {
-		.dtype = in_slot->dtype,
-		.snapshot_begin = in_slot->begin,
-		.average_begin = in_average->begin,
-		.n_elements = in_slot->n_elements,
-		.check = check,
-		.rules = keep_row(builder),
-	};
+	return &plan->pieces[plan->n_pieces++];
+}
+
+static void
+add_tensor(struct builder *builder, const struct tensor *in_slot, size_t index)
+{
+	const struct tensor *in_average =
+		&builder->plan->average->tensors[index];
+	enum dtype dtype = in_slot->dtype;
+	bool check = find_rules(builder, in_slot);
+	const enum profile_rule *rules = keep_row(builder);
+	uint64_t at = 0;
+
+	while (at < in_slot->n_elements) {
+		uint64_t begin =
+			in_average->begin + bytes_of(in_average->dtype, at);
+		uint64_t most = elements_to_boundary(dtype, begin);
+		uint64_t left = in_slot->n_elements - at;
+
+		*new_piece(builder) = (struct plan_piece) {
+			.dtype = dtype,
+			.check = check,
+			.n_elements = (uint32_t)(left < most ? left : most),
+			.tensor = (uint32_t)index,
+			.snapshot_begin = in_slot->begin + bytes_of(dtype, at),
+			.average_begin = begin,
+			.rules = rules,
+		};
+		at += most;
+	}
 }
 
 static enum status
@@ -159,64 +189,50 @@ add_tensors(struct builder *builder, struct why *why)
 				in_average->name);
 			return STATUS_BAD_SPEC;
 		}
-		if (in_slot->n_elements > 0)
-			add_tensor(builder, in_slot, in_average);
+		add_tensor(builder, in_slot, i);
 	}
 	return STATUS_OK;
 }
 
+/* Bytes of the average, from the start of @first to the end of @last. */
 static uint64_t
-chunk_elements(const struct plan_span *span)
+extent(const struct plan_piece *first, const struct plan_piece *last)
 {
-	uint64_t bits = dtype_bits(dtype_average(span->dtype));
-	uint64_t n = UINT64_C(8) * PLAN_CHUNK_SIZE / bits;
-
-	return n - n % CHUNK_UNIT;
-}
-
-static enum status
-count_chunks(struct plan *plan, struct why *why)
-{
-	uint64_t n = 0;
-
-	/* A span has fewer than 2^64 / 2^15 chunks: the sum cannot overflow. */
-	for (size_t i = 0; i < plan->n_spans && n <= PLAN_CHUNKS_MAX; i++) {
-		const struct plan_span *span = &plan->spans[i];
-
-		n += 1 + (span->n_elements - 1) / chunk_elements(span);
-	}
-	if (n > PLAN_CHUNKS_MAX) {
-		why_set(why,
-			"the model is too large: its average would have more "
-			"than %d chunks of %d bytes",
-			PLAN_CHUNKS_MAX, PLAN_CHUNK_SIZE);
-		return STATUS_TOO_LARGE;
-	}
-	plan->n_chunks = n;
-	return STATUS_OK;
+	return last->average_begin - first->average_begin +
+	       bytes_of(dtype_average(last->dtype), last->n_elements);
 }
 
 static void
 cut_chunks(struct plan *plan)
 {
-	struct plan_chunk *chunk = xcalloc(plan->n_chunks, sizeof *chunk);
+	struct plan_chunk *chunk = NULL;
 
-	plan->chunks = chunk;
-	for (size_t i = 0; i < plan->n_spans; i++) {
-		const struct plan_span *span = &plan->spans[i];
-		uint64_t most = chunk_elements(span);
+	plan->chunks = xcalloc(plan->n_pieces, sizeof *plan->chunks);
+	for (size_t i = 0; i < plan->n_pieces; i++) {
+		const struct plan_piece *piece = &plan->pieces[i];
 
-		for (uint64_t at = 0; at < span->n_elements; at += most) {
-			uint64_t left = span->n_elements - at;
-
-			*chunk++ = (struct plan_chunk) {
-				.span = (uint32_t)i,
-				.n_elements =
-					(uint32_t)(left < most ? left : most),
-				.first_element = at,
-			};
+		if (!chunk || chunk->n_pieces == CHUNK_PIECES_MAX ||
+		    extent(&plan->pieces[chunk->first_piece], piece) >
+			    PLAN_CHUNK_SIZE) {
+			chunk = &plan->chunks[plan->n_chunks++];
+			chunk->first_piece = (uint32_t)i;
 		}
+		chunk->n_pieces++;
 	}
+}
+
+/* Before anything is made of it. */
+static enum status
+check_size(const struct safetensors *average, struct why *why)
+{
+	if (average->data_size / PLAN_CHUNK_SIZE + average->n_tensors <=
+	    PLAN_PIECES_MAX)
+		return STATUS_OK;
+	why_set(why,
+		"the model is too large: its average would have more than %d "
+		"pieces of %d bytes",
+		PLAN_PIECES_MAX, PLAN_CHUNK_SIZE);
+	return STATUS_TOO_LARGE;
 }
 
 static enum status
@@ -225,11 +241,12 @@ plan_build(struct plan *plan, const struct profile *profiles, struct why *why)
 	struct builder builder;
 	enum status status;
 
+	status = check_size(plan->average, why);
+	if (status != STATUS_OK)
+		return status;
 	builder_init(&builder, plan, profiles);
 	status = add_tensors(&builder, why);
 	builder_deinit(&builder);
-	if (status == STATUS_OK)
-		status = count_chunks(plan, why);
 	if (status == STATUS_OK)
 		cut_chunks(plan);
 	return status;
@@ -248,7 +265,6 @@ plan_new(struct plan **ret_plan, struct safetensors *slot,
 	plan->n_profiles = n_profiles;
 	plan->slot = slot;
 	plan->average = average;
-	plan->spans = xcalloc(n, sizeof *plan->spans);
 	plan->rules = xcalloc(n, row_size(plan));
 	status = plan_build(plan, profiles, why);
 	if (status == STATUS_OK) {
@@ -268,29 +284,8 @@ plan_free(struct plan *plan)
 		return;
 	safetensors_free(plan->slot);
 	safetensors_free(plan->average);
-	free(plan->spans);
+	free(plan->pieces);
 	free(plan->rules);
 	free(plan->chunks);
 	free(plan);
-}
-
-const struct tensor *
-plan_tensor_at(const struct plan *plan, uint64_t offset)
-{
-	const struct safetensors *slot = plan->slot;
-	size_t low = 0, high = slot->n_tensors;
-	const struct tensor *tensor;
-
-	while (low < high) {
-		size_t middle = low + (high - low) / 2;
-
-		if (slot->tensors[middle].begin <= offset)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (low == 0)
-		return NULL;
-	tensor = &slot->tensors[low - 1];
-	return offset - tensor->begin < tensor->size ? tensor : NULL;
 }

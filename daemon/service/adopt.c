@@ -11,19 +11,47 @@
 #include "daemon/service/model.h"
 
 static void
+remove_file(const char *name)
+{
+	int r = shm_remove(name);
+
+	if (r < 0)
+		(void)log_failure(r, "cannot remove " SHM_DIRECTORY "/%s",
+				  name);
+}
+
+/* All but the lock, and what belongs to versions that are yet to be read. */
+static void
 remove_hidden(const char *name, void *arg)
 {
 	char lock[FILE_NAME_SIZE];
-	int r;
+	char rest[FILE_NAME_SIZE];
 
+	name_rest_prefix(rest, arg);
+	if (strncmp(name, rest, strlen(rest)) == 0)
+		return;
 	name_hidden_prefix(lock, arg);
 	(void)strncat(lock, "lock", sizeof lock - strlen(lock) - 1);
 	if (strcmp(name, lock) == 0)
 		return;
-	r = shm_remove(name);
-	if (r < 0)
-		(void)log_failure(r, "cannot remove " SHM_DIRECTORY "/%s",
-				  name);
+	remove_file(name);
+}
+
+/* What is kept beside no version that was adopted. */
+static void
+remove_unused_rest(const char *name, void *arg)
+{
+	const struct state *state = arg;
+
+	list_each (entry, &state->models) {
+		const struct model *model =
+			container_of(entry, struct model, entry);
+
+		for (size_t i = 0; i < model->n_profiles; i++)
+			if (rest_has_file(&model->profiles[i].rest, name))
+				return;
+	}
+	remove_file(name);
 }
 
 struct reading {
@@ -137,6 +165,11 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 	struct version_header header;
 	struct versions *versions;
 	char file[FILE_NAME_SIZE];
+	const struct version_name names = {
+		.instance = state->instance,
+		.model = version->model,
+		.file = file,
+	};
 	struct model *model;
 	enum status status;
 
@@ -163,13 +196,18 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 	}
 	model->owner = version->owner;
 	versions = &model->profiles[model->n_profiles++];
-	versions_init(versions, &version->profile, &header, file, data_size);
+	versions_init(versions, &version->profile, &header, &names, data_size);
 	versions->state = version->state;
 	versions->current = (struct version_file) {
 		.shm = *shm,
 		.has_header = true,
 	};
 	*shm = SHM_NONE;
+	if (!rest_adopt(&versions->rest, &versions->state))
+		log_warning(SHM_DIRECTORY "/%s: what its average had rounded "
+					  "away is gone; it goes on from what "
+					  "is published",
+			    file);
 	return STATUS_OK;
 }
 
@@ -212,6 +250,10 @@ state_adopt(struct state *state)
 	if (r == 0) {
 		name_public_prefix(prefix, state->instance);
 		r = shm_each(prefix, adopt_file, state);
+	}
+	if (r == 0) {
+		name_rest_prefix(prefix, state->instance);
+		r = shm_each(prefix, remove_unused_rest, state);
 	}
 	if (r < 0)
 		(void)log_failure(r, "cannot read " SHM_DIRECTORY);

@@ -207,6 +207,11 @@ make_fresh(struct attach *attach, const struct safetensors *slot,
 		struct version_header header;
 		struct profile profile;
 		char file[FILE_NAME_SIZE];
+		const struct version_name names = {
+			.instance = attach->state->instance,
+			.model = model.name,
+			.file = file,
+		};
 		enum status status;
 
 		if (attach->model &&
@@ -221,7 +226,7 @@ make_fresh(struct attach *attach, const struct safetensors *slot,
 			return status;
 		profile_copy(&profile, asked);
 		versions_init(&attach->fresh[attach->n_fresh++], &profile,
-			      &header, file, average->data_size);
+			      &header, &names, average->data_size);
 	}
 	return STATUS_OK;
 }
@@ -257,9 +262,7 @@ missing_memory(const struct attach *attach, size_t n_supplies,
 	uint64_t missing = slot_size * n_slots_left;
 
 	for (size_t i = 0; i < n_supplies; i++)
-		missing += (attach->supplies[i].n_wanted -
-			    attach->supplies[i].n_made) *
-			   attach->supplies[i].size;
+		missing += version_supply_missing(&attach->supplies[i]);
 	return missing;
 }
 
@@ -336,10 +339,11 @@ make_all(struct attach *attach, struct safetensors **slot,
 		status = version_header_init_slot(
 			&header, attach->message->attach->model, *slot,
 			&attach->why);
-	if (status == STATUS_OK && attach->n_fresh > 0)
-		status = make_plan(attach, slot, average);
 	if (status == STATUS_OK)
 		status = make_memory(attach, &header, slot_data_size);
+	/* After the memory, since a plan of more than there is is vast. */
+	if (status == STATUS_OK && attach->n_fresh > 0)
+		status = make_plan(attach, slot, average);
 	version_header_deinit(&header);
 	return status;
 }

@@ -4,7 +4,8 @@
 
 bool
 decision_make(const struct model *model, const struct publish *publish,
-	      struct average_step *ret_steps, struct result *ret_result)
+	      const struct average_step *before, struct average_step *ret_steps,
+	      struct result *ret_result)
 {
 	unsigned int n_absorb = 0;
 	unsigned int n_repeat = 0;
@@ -12,11 +13,12 @@ decision_make(const struct model *model, const struct publish *publish,
 	*ret_result = (struct result) { .status = STATUS_OK };
 	for (size_t i = 0; i < model->n_profiles; i++) {
 		const struct versions *versions = &model->profiles[i];
+		const struct version_state *state =
+			before ? &before[i].next : &versions->state;
 
-		ret_steps[i] =
-			average_decide(&versions->profile, &versions->state,
-				       publish->session->publisher,
-				       publish->sequence, publish->step);
+		ret_steps[i] = average_decide(&versions->profile, state,
+					      publish->session->publisher,
+					      publish->sequence, publish->step);
 		n_absorb += ret_steps[i].decision == AVERAGE_ABSORB;
 		n_repeat += ret_steps[i].decision == AVERAGE_REPEAT;
 		if (ret_steps[i].decision == AVERAGE_BACKWARDS) {
@@ -24,8 +26,8 @@ decision_make(const struct model *model, const struct publish *publish,
 			why_set(&ret_result->why,
 				"step %" PRId64 " is not after step %" PRId64
 				", the last one that %s/%s absorbed",
-				publish->step, versions->state.step,
-				model->name, versions->profile.name);
+				publish->step, state->step, model->name,
+				versions->profile.name);
 			return false;
 		}
 	}

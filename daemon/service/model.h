@@ -25,7 +25,9 @@ struct model {
 	uid_t owner;               /* who may publish and drop it */
 	struct session *session;   /* attached, or ending; NULL */
 	struct list queue;         /* struct publish, in order of sequence */
-	struct update *update;     /* of the queue's first; NULL: none */
+	struct update *update;     /* of the queue's first ones; NULL: none */
+	unsigned int n_single;     /* publishes to be absorbed one by one */
+	bool starting;             /* update_start() is under way */
 	bool attaching;            /* an attach works on it, off the loop */
 };
 

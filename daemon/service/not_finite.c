@@ -6,30 +6,34 @@
 #include "daemon/io/guard.h"
 
 struct search {
-	const struct plan_span *span;
+	const struct plan *plan;
 	const struct plan_chunk *chunk;
 	const char *snapshot;
-	size_t found; /* element of the chunk */
+	const struct plan_piece *piece; /* NULL: not found */
+	size_t element;                 /* of the piece */
 };
-
-/* Bytes from the start of the data to element @element of the chunk. */
-static uint64_t
-offset_of(const struct search *search, size_t element)
-{
-	uint64_t first = search->chunk->first_element + element;
-
-	return search->span->snapshot_begin +
-	       first * dtype_bits(search->span->dtype) / 8;
-}
 
 static void
 touch_search(void *arg)
 {
 	struct search *search = arg;
+	size_t first = search->chunk->first_piece;
 
-	search->found = kernel_find_not_finite(
-		search->span->dtype, search->snapshot + offset_of(search, 0),
-		search->chunk->n_elements);
+	for (size_t i = 0; i < search->chunk->n_pieces && !search->piece; i++) {
+		const struct plan_piece *piece =
+			&search->plan->pieces[first + i];
+		size_t found = piece->n_elements;
+
+		if (piece->check)
+			found = kernel_find_not_finite(
+				piece->dtype,
+				search->snapshot + piece->snapshot_begin,
+				piece->n_elements);
+		if (found == piece->n_elements)
+			continue;
+		search->piece = piece;
+		search->element = found;
+	}
 }
 
 const struct tensor *
@@ -37,23 +41,24 @@ not_finite_explain(struct why *why, const struct plan *plan, size_t chunk,
 		   const char *snapshot, int64_t step)
 {
 	struct search search = {
+		.plan = plan,
 		.chunk = &plan->chunks[chunk],
-		.span = &plan->spans[plan->chunks[chunk].span],
 		.snapshot = snapshot,
 	};
+	const struct plan_piece *piece;
 	const struct tensor *tensor;
-	uint64_t offset;
+	uint64_t first;
 
-	if (guard_run(touch_search, &search) < 0 ||
-	    search.found >= search.chunk->n_elements)
-		search.found = 0;
-	offset = offset_of(&search, search.found);
-	tensor = plan_tensor_at(plan, offset);
-	must(tensor != NULL);
+	if (guard_run(touch_search, &search) < 0)
+		search.piece = NULL;
+	piece = search.piece ? search.piece
+			     : &plan->pieces[search.chunk->first_piece];
+	tensor = &plan->average->tensors[piece->tensor];
+	first = (piece->average_begin - tensor->begin) * 8 /
+		dtype_bits(tensor->dtype);
 	why_set(why,
 		"step %" PRId64 ": tensor \"%.200s\" holds a NaN or an "
 		"infinity (element %" PRIu64 "); the average is unchanged",
-		step, tensor->name,
-		(offset - tensor->begin) * 8 / dtype_bits(tensor->dtype));
+		step, tensor->name, first + search.element);
 	return tensor;
 }

@@ -135,9 +135,11 @@ session_end(struct session *session, enum status status, bool discard)
 	list_each_safe (entry, after, &session->early)
 		refuse(container_of(entry, struct publish, entry), status);
 	list_each_safe (entry, after, &model->queue) {
-		if (discard && !(model->update && entry == model->queue.next))
-			refuse(container_of(entry, struct publish, entry),
-			       status);
+		struct publish *publish =
+			container_of(entry, struct publish, entry);
+
+		if (discard && !publish->begun)
+			refuse(publish, status);
 	}
 	if (--session->n_pending == 0)
 		free_session(session);
@@ -282,10 +284,13 @@ check_publish(const struct session *session, const Emad__Publish *message,
 static void
 replace_queued(struct model *model)
 {
-	list_each_safe (entry, after, &model->queue)
-		if (!(model->update && entry == model->queue.next))
-			refuse(container_of(entry, struct publish, entry),
-			       STATUS_REPLACED);
+	list_each_safe (entry, after, &model->queue) {
+		struct publish *publish =
+			container_of(entry, struct publish, entry);
+
+		if (!publish->begun)
+			refuse(publish, STATUS_REPLACED);
+	}
 }
 
 /* Put the early publishes whose turn has come into the model's queue. */

@@ -24,6 +24,7 @@ struct publish {
 	unsigned int slot;
 	uint64_t sequence;
 	int64_t step;
+	bool begun; /* an update absorbs it at the moment */
 };
 
 struct result {

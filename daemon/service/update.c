@@ -5,56 +5,47 @@
 #include <limits.h>
 #include <string.h>
 
-#include "daemon/core/average.h"
-#include "daemon/io/guard.h"
 #include "daemon/log.h"
-#include "daemon/service/decision.h"
 #include "daemon/service/not_finite.h"
 #include "daemon/service/pull.h"
-#include "daemon/service/session.h"
 #include "daemon/service/space.h"
+#include "daemon/service/update_private.h"
 
 /* Above this many bytes written, stores go past the cache. */
 #define STREAM_SIZE (24 * 1024 * 1024)
 
-struct update {
-	struct job job;
-	uv_work_t work;
-	struct model *model;
-	struct publish *publish;    /* the first of the model's queue */
-	struct average_step *steps; /* one per profile, like all below */
-	struct average_target *targets;
-	struct version_supply *supplies;
-	const char *snapshot; /* the slot's data */
-	bool check;
-	bool stream;
-	bool is_public; /* some average's next version */
-	int supply_error;
-	_Atomic unsigned int bad_chunk; /* lowest that is not finite */
-	_Atomic bool faulted;
-};
+/* Up to this many, the loop is done sooner than a worker is woken. */
+#define SMALL_SIZE (128 * 1024)
 
 static void
 free_update(struct update *update)
 {
-	free(update->steps);
-	free(update->targets);
+	for (size_t i = 0; i < update->model->n_profiles; i++)
+		free(update->batch.targets[i].sums);
+	batch_deinit(&update->batch);
 	free(update->supplies);
+	free(update->watches);
 	free(update);
 }
 
+/* Takes @batch. */
 static struct update *
-new_update(struct model *model, struct publish *publish)
+new_update(struct model *model, const struct batch *batch)
 {
 	struct update *update = xcalloc(1, sizeof *update);
 	size_t n = model->n_profiles;
 
 	update->model = model;
-	update->publish = publish;
-	update->steps = xcalloc(n, sizeof *update->steps);
-	update->targets = xcalloc(n, sizeof *update->targets);
+	update->batch = *batch;
 	update->supplies = xcalloc(n, sizeof *update->supplies);
-	update->check = !publish->session->accept_non_finite;
+	update->watches = xcalloc(n, sizeof *update->watches);
+	update->average = (struct average_update) {
+		.kernel = model->state->kernel,
+		.plan = model->plan,
+		.n_snapshots = batch->n_publishes,
+		.targets = batch->targets,
+		.check = !batch->publishes[0]->session->accept_non_finite,
+	};
 	atomic_init(&update->bad_chunk, UINT_MAX);
 	return update;
 }
@@ -62,22 +53,14 @@ new_update(struct model *model, struct publish *publish)
 static bool
 is_active(const struct update *update, size_t profile)
 {
-	return update->steps[profile].decision == AVERAGE_ABSORB;
+	return batch_is_active(&update->batch, profile);
 }
 
-static struct shm *
-slot_of(const struct publish *publish)
-{
-	return &publish->session->slots[publish->slot];
-}
-
-/* Answer the queue's first and go on with the next. */
+/* The update is over; whoever waits for what is public now is told. */
 static void
-finish(struct update *update, const struct result *result)
+end(struct update *update)
 {
 	struct model *model = update->model;
-	struct state *state = model->state;
-	struct publish *publish = update->publish;
 	bool is_public = update->is_public;
 
 	for (size_t i = 0; i < model->n_profiles; i++)
@@ -85,13 +68,43 @@ finish(struct update *update, const struct result *result)
 			versions_abandon(&model->profiles[i]);
 	must(model->update == update);
 	model->update = NULL;
-	list_remove(&publish->entry);
 	free_update(update);
 	if (is_public)
-		pull_wake(state, model->name);
-	session_answer(publish, result);
+		pull_wake(model->state, model->name);
+}
+
+/* Answer the queue's first ones, all alike, and go on with the next. */
+static void
+finish(struct update *update, const struct result *result)
+{
+	struct model *model = update->model;
+	struct state *state = model->state;
+	struct batch batch = update->batch;
+
+	for (size_t i = 0; i < batch.n_publishes; i++)
+		list_remove(&batch.publishes[i]->entry);
+	end(update);
+	for (size_t i = 0; i < batch.n_publishes; i++)
+		session_answer(batch.publishes[i], result);
 	update_start(model);
 	state_check_idle(state);
+}
+
+/* One of several is to blame: they are tried one by one. */
+static bool
+was_retried(struct update *update)
+{
+	struct model *model = update->model;
+	size_t n = update->batch.n_publishes;
+
+	if (n == 1)
+		return false;
+	for (size_t i = 0; i < n; i++)
+		update->batch.publishes[i]->begun = false;
+	model->n_single = (unsigned int)n;
+	end(update);
+	update_start(model);
+	return true;
 }
 
 static void
@@ -116,9 +129,9 @@ refuse_not_finite(struct update *update)
 	struct result result = { .status = STATUS_NOT_FINITE };
 	const struct tensor *tensor;
 
-	tensor = not_finite_explain(&result.why, update->model->plan,
-				    update->bad_chunk, update->snapshot,
-				    update->publish->step);
+	tensor = not_finite_explain(
+		&result.why, update->model->plan, update->bad_chunk,
+		update->average.snapshots[0], update->batch.publishes[0]->step);
 	result.tensor = (char *)(uintptr_t)tensor->name; /* copied */
 	finish(update, &result);
 }
@@ -126,11 +139,11 @@ refuse_not_finite(struct update *update)
 static void
 refuse_faulted(struct update *update)
 {
-	if (!shm_is_intact(slot_of(update->publish)))
+	if (!shm_is_intact(batch_slot(&update->batch, 0)))
 		refuse(update, STATUS_BAD_SLOT,
 		       "slot %u was truncated or removed; the average is "
 		       "unchanged: attach again",
-		       update->publish->slot);
+		       update->batch.publishes[0]->slot);
 	else
 		refuse(update, STATUS_INTERNAL,
 		       "a version's file was truncated by another process: "
@@ -172,6 +185,19 @@ check_names(const struct update *update, const struct versions **ret_failed)
 	return 0;
 }
 
+/* What the update says of an average that it made. */
+static void
+note(const struct update *update, size_t profile)
+{
+	struct versions *versions = &update->model->profiles[profile];
+	const struct watch_counters *watch = &update->watches[profile];
+
+	versions_set_drift(versions, update->model->plan,
+			   update->batch.targets[profile].sums);
+	versions->watch.n_sampled += atomic_load(&watch->n_sampled);
+	versions->watch.n_stalled += atomic_load(&watch->n_stalled);
+}
+
 /* False, and the publish is refused: something could not be made public. */
 static bool
 publish_all(struct update *update)
@@ -186,10 +212,12 @@ publish_all(struct update *update)
 
 		if (!is_active(update, i))
 			continue;
-		r = versions_publish(versions, &update->steps[i].next);
+		r = versions_publish(versions, &update->batch.steps[i].next);
 		failed = versions;
 		update->is_public |= r == 0;
 		model->state->n_updates += r == 0;
+		if (r == 0)
+			note(update, i);
 	}
 	if (r < 0)
 		refuse_unpublished(update, failed, r);
@@ -201,61 +229,37 @@ on_done(struct job *job)
 {
 	struct update *update = container_of(job, struct update, job);
 	struct result result = { .status = STATUS_OK, .absorbed = true };
+	bool is_bad = update->faulted || update->bad_chunk != UINT_MAX;
 
+	if (is_bad && was_retried(update))
+		return;
 	if (update->faulted)
 		refuse_faulted(update);
-	else if (update->bad_chunk != UINT_MAX)
+	else if (is_bad)
 		refuse_not_finite(update);
 	else if (publish_all(update))
 		finish(update, &result);
 }
 
-struct chunk_run {
-	struct update *update;
-	unsigned int chunk;
-};
-
 static void
-note_bad_chunk(struct update *update, unsigned int chunk)
+set_target(struct update *update, size_t profile)
 {
-	unsigned int lowest = atomic_load(&update->bad_chunk);
+	struct versions *versions = &update->model->profiles[profile];
+	struct average_target *target = &update->batch.targets[profile];
+	const struct plan *plan = update->model->plan;
 
-	while (chunk < lowest && !atomic_compare_exchange_weak(
-					 &update->bad_chunk, &lowest, chunk))
-		continue;
-}
-
-static void
-touch_chunk(void *arg)
-{
-	const struct chunk_run *run = arg;
-	struct update *update = run->update;
-	const struct model *model = update->model;
-
-	if (!average_run_chunk(model->state->kernel, model->plan, run->chunk,
-			       update->snapshot, update->targets, update->check,
-			       update->stream))
-		note_bad_chunk(update, run->chunk);
-}
-
-static void
-on_run(struct job *job, unsigned int chunk)
-{
-	struct update *update = container_of(job, struct update, job);
-	struct chunk_run run = { .update = update, .chunk = chunk };
-
-	if (atomic_load(&update->faulted))
-		return;
-	if (guard_run(touch_chunk, &run) < 0)
-		atomic_store(&update->faulted, true);
+	target->current = versions_current_data(versions);
+	target->next = versions_next_data(versions);
+	target->rest = rest_current_data(&versions->rest);
+	target->next_rest = rest_next_data(&versions->rest);
+	target->sums = xcalloc(plan->n_pieces, sizeof *target->sums);
 }
 
 static void
 submit(struct update *update)
 {
 	struct model *model = update->model;
-	const struct publish *publish = update->publish;
-	const char *slot = slot_of(publish)->base;
+	const struct batch *batch = &update->batch;
 	uint64_t written = 0;
 
 	for (size_t i = 0; i < model->n_profiles; i++) {
@@ -267,20 +271,19 @@ submit(struct update *update)
 			atomic_store(&update->faulted, true);
 			break;
 		}
-		written += versions->size;
-		update->targets[i] = (struct average_target) {
-			.active = true,
-			.action = update->steps[i].action,
-			.weight = update->steps[i].weight,
-			.current = versions_current_data(versions),
-			.next = versions_next_data(versions),
-		};
+		written += versions->size + rest_size(&versions->rest);
+		set_target(update, i);
 	}
-	update->stream = written > STREAM_SIZE;
-	update->snapshot = slot + publish->session->slot_header_size;
+	for (size_t i = 0; i < batch->n_publishes; i++) {
+		const char *slot = batch_slot(batch, i)->base;
+
+		update->average.snapshots[i] =
+			slot + batch->publishes[i]->session->slot_header_size;
+	}
+	update->average.stream = written > STREAM_SIZE;
 	update->job = (struct job) {
 		.n_chunks = (unsigned int)model->plan->n_chunks,
-		.run = on_run,
+		.run = update_run_chunk,
 		.done = on_done,
 	};
 	pool_submit(model->state->pool, &update->job);
@@ -328,8 +331,7 @@ on_supplied(uv_work_t *work, int unused)
 
 	(void)unused;
 	for (size_t i = 0; i < model->n_profiles; i++) {
-		if (update->supplies[i].n_made < update->supplies[i].n_wanted)
-			needed += update->supplies[i].size;
+		needed += version_supply_missing(&update->supplies[i]);
 		versions_take(&model->profiles[i], &update->supplies[i]);
 	}
 	if (update->supply_error < 0) {
@@ -359,30 +361,40 @@ supply_then_submit(struct update *update)
 			   on_supplied) == 0);
 }
 
+static void
+start(struct update *update)
+{
+	update->model->update = update;
+	if (!shm_is_intact(batch_slot(&update->batch, 0))) {
+		atomic_store(&update->faulted, true);
+		update->job = (struct job) { .done = on_done };
+		pool_submit(update->model->state->pool, &update->job);
+	} else if (claim_all(update)) {
+		submit(update);
+	} else {
+		supply_then_submit(update);
+	}
+}
+
 void
 update_start(struct model *model)
 {
+	/* Called again by the end of an update that was over at once. */
+	if (model->starting)
+		return;
+	model->starting = true;
 	while (!model->update && !list_is_empty(&model->queue)) {
 		struct publish *publish =
 			list_first(&model->queue, struct publish, entry);
-		struct update *update = new_update(model, publish);
 		struct result result;
+		struct batch batch;
 
-		if (!decision_make(model, publish, update->steps, &result)) {
-			list_remove(&publish->entry);
-			free_update(update);
-			session_answer(publish, &result);
+		if (batch_make(&batch, model, &result)) {
+			start(new_update(model, &batch));
 			continue;
 		}
-		model->update = update;
-		if (!shm_is_intact(slot_of(publish))) {
-			atomic_store(&update->faulted, true);
-			update->job = (struct job) { .done = on_done };
-			pool_submit(model->state->pool, &update->job);
-		} else if (claim_all(update)) {
-			submit(update);
-		} else {
-			supply_then_submit(update);
-		}
+		list_remove(&publish->entry);
+		session_answer(publish, &result);
 	}
+	model->starting = false;
 }

@@ -4,6 +4,7 @@
 #include <inttypes.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/stat.h>
 
 #include "daemon/io/guard.h"
@@ -11,7 +12,7 @@
 
 void
 versions_init(struct versions *ret_versions, struct profile *profile,
-	      struct version_header *header, const char *file,
+	      struct version_header *header, const struct version_name *name,
 	      uint64_t data_size)
 {
 	*ret_versions = (struct versions) {
@@ -24,7 +25,9 @@ versions_init(struct versions *ret_versions, struct profile *profile,
 		.spare = VERSION_FILE_NONE,
 	};
 	(void)snprintf(ret_versions->file, sizeof ret_versions->file, "%s",
-		       file);
+		       name->file);
+	rest_init(&ret_versions->rest, profile->accumulator, name->instance,
+		  name->model, profile->name, data_size);
 	*profile = (struct profile) { 0 };
 	*header = (struct version_header) { 0 };
 }
@@ -57,6 +60,8 @@ versions_deinit(struct versions *versions, bool remove_public)
 		discard(&versions->current);
 	else
 		shm_close(&versions->current.shm);
+	rest_deinit(&versions->rest, remove_public);
+	free(versions->drift);
 	profile_deinit(&versions->profile);
 	version_header_deinit(&versions->header);
 }
@@ -64,7 +69,12 @@ versions_deinit(struct versions *versions, bool remove_public)
 struct version_supply
 versions_want(const struct versions *versions)
 {
-	struct version_supply supply = { .size = versions->size };
+	struct version_supply supply = {
+		.size = versions->size,
+		.rest = rest_want(&versions->rest,
+				  versions_current_data(versions),
+				  versions->size - versions->header.size),
+	};
 
 	supply.n_wanted += versions->next.shm.fd < 0;
 	supply.n_wanted +=
@@ -92,12 +102,24 @@ version_supply_make(struct version_supply *supply,
 			return r;
 		supply->n_made++;
 	}
-	return 0;
+	return rest_supply_make(&supply->rest);
+}
+
+uint64_t
+version_supply_missing(const struct version_supply *supply)
+{
+	uint64_t missing = (supply->n_wanted - supply->n_made) * supply->size;
+
+	if (supply->rest.rest)
+		missing += rest_supply_n_missing(&supply->rest) *
+			   rest_size(supply->rest.rest);
+	return missing;
 }
 
 void
 version_supply_discard(struct version_supply *supply)
 {
+	rest_supply_discard(&supply->rest);
 	while (supply->n_made > 0)
 		discard(&supply->files[--supply->n_made]);
 }
@@ -111,11 +133,12 @@ versions_take(struct versions *versions, struct version_supply *supply)
 	for (size_t i = 0; i < array_size(places); i++)
 		if (places[i]->shm.fd < 0 && supply->n_made > 0)
 			*places[i] = supply->files[--supply->n_made];
+	rest_take(&versions->rest, &supply->rest);
 	version_supply_discard(supply);
 }
 
-bool
-versions_claim(struct versions *versions)
+static bool
+claim_next(struct versions *versions)
 {
 	struct version_file *next = &versions->next;
 	int r;
@@ -140,18 +163,27 @@ versions_claim(struct versions *versions)
 	return false;
 }
 
+bool
+versions_claim(struct versions *versions)
+{
+	bool has_rest = rest_claim(&versions->rest);
+
+	return claim_next(versions) && has_rest;
+}
+
 static void
 touch_invalidate(void *arg)
 {
-	struct version_file *file = arg;
+	const struct versions *versions = arg;
 
-	version_header_invalidate(file->shm.base);
+	version_header_invalidate(versions->next.shm.base);
+	rest_touch_begin(&versions->rest);
 }
 
 int
 versions_begin(struct versions *versions)
 {
-	return guard_run(touch_invalidate, &versions->next);
+	return guard_run(touch_invalidate, versions);
 }
 
 const char *
@@ -200,6 +232,8 @@ touch_header(void *arg)
 	const struct header_writing *writing = arg;
 	const struct version_file *file = &writing->versions->next;
 
+	/* The rest first: it is good only with a version that follows. */
+	rest_touch_header(&writing->versions->rest, writing->state);
 	version_header_write(&writing->versions->header, writing->state,
 			     !file->has_header, file->shm.base);
 }
@@ -263,8 +297,32 @@ versions_publish(struct versions *versions, const struct version_state *state)
 	if (r < 0)
 		return r;
 	unlease(&versions->current);
+	rest_advance(&versions->rest);
 	versions->state = *state;
 	return 0;
+}
+
+void
+versions_set_drift(struct versions *versions, const struct plan *plan,
+		   const struct average_sums *sums)
+{
+	size_t n = plan->average->n_tensors;
+	struct average_sums total = { 0 };
+
+	if (!versions->drift)
+		versions->drift = xcalloc(n, sizeof *versions->drift);
+	memset(versions->drift, 0, n * sizeof *versions->drift);
+	/* In the order of the pieces: the same bits every time. */
+	for (size_t i = 0; i < plan->n_pieces; i++) {
+		struct average_sums *drift =
+			&versions->drift[plan->pieces[i].tensor];
+
+		drift->distance += sums[i].distance;
+		drift->norm += sums[i].norm;
+		total.distance += sums[i].distance;
+		total.norm += sums[i].norm;
+	}
+	versions->drift_total = total;
 }
 
 void
@@ -280,5 +338,5 @@ versions_memory(const struct versions *versions)
 			 (versions->next.shm.fd >= 0) +
 			 (versions->spare.shm.fd >= 0);
 
-	return n * versions->size;
+	return n * versions->size + rest_memory(&versions->rest);
 }

@@ -13,7 +13,9 @@
 #ifndef DAEMON_SERVICE_VERSIONS_H
 #define DAEMON_SERVICE_VERSIONS_H
 
+#include "daemon/core/average.h"
 #include "daemon/io/shm.h"
+#include "daemon/service/rest.h"
 #include "proto/version.h"
 
 struct version_file {
@@ -24,6 +26,12 @@ struct version_file {
 
 #define VERSION_FILE_NONE ((struct version_file) { .shm = SHM_NONE })
 
+/* The rounding watch, since the daemon's start. */
+struct watch_counts {
+	uint64_t n_sampled; /* elements */
+	uint64_t n_stalled; /* of them, whose update rounded to nothing */
+};
+
 struct versions {
 	struct profile profile;
 	struct version_state state;
@@ -33,6 +41,11 @@ struct versions {
 	struct version_file current;
 	struct version_file next;
 	struct version_file spare; /* becomes next after the first version */
+	struct rest rest;
+	/* Of the last update, per tensor of the average; NULL: none yet. */
+	struct average_sums *drift;
+	struct average_sums drift_total;
+	struct watch_counts watch;
 };
 
 /* Where and how hidden files are made. */
@@ -42,10 +55,17 @@ struct version_maker {
 	_Atomic uint64_t *next_file;
 };
 
+/* Which file is whose. */
+struct version_name {
+	const char *instance;
+	const char *model;
+	const char *file; /* the public name */
+};
+
 /* Takes @profile and @header; makes no file yet. */
 void versions_init(struct versions *ret_versions, struct profile *profile,
-		   struct version_header *header, const char *file,
-		   uint64_t data_size);
+		   struct version_header *header,
+		   const struct version_name *name, uint64_t data_size);
 
 /* Close all; hidden files go, the public one too if @remove_public. */
 void versions_deinit(struct versions *versions, bool remove_public);
@@ -59,6 +79,7 @@ struct version_supply {
 	unsigned int n_wanted;
 	unsigned int n_made;
 	struct version_file files[2];
+	struct rest_supply rest;
 };
 
 struct version_supply versions_want(const struct versions *versions);
@@ -66,6 +87,8 @@ struct version_supply versions_want(const struct versions *versions);
 /* Any thread.  -ENOSPC, ...; what was made before stays in @supply. */
 int version_supply_make(struct version_supply *supply,
 			const struct version_maker *maker);
+/* Bytes that are still to be made. */
+uint64_t version_supply_missing(const struct version_supply *supply);
 void version_supply_discard(struct version_supply *supply);
 
 /* Takes the files of @supply. */
@@ -97,6 +120,13 @@ int versions_check_name(const struct versions *versions);
  */
 int
 versions_publish(struct versions *versions, const struct version_state *state);
+
+/*
+ * What the update that became public says of the average: sums of each piece
+ * of @plan.
+ */
+void versions_set_drift(struct versions *versions, const struct plan *plan,
+			const struct average_sums *sums);
 
 /* Give the claimed file back unused. */
 void versions_abandon(struct versions *versions);
