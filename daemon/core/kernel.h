@@ -2,7 +2,7 @@
  * The arithmetic of one tile: a run of elements of one type, read once, from
  * which every profile's next version is made.
  *
- * One text (kernel_body.h), three builds, the same bits from each: every fused
+ * One text (kernel_body.h), four builds, the same bits from each: every fused
  * multiply-add is written as one and none is left to the compiler.  Source of
  * the formulas: torch.Tensor.lerp_ on the CPU; see lerp_f32() there.
  *
@@ -42,7 +42,7 @@ struct kernel_tile {
 };
 
 struct kernel {
-	const char *name; /* "avx512", "avx2", "generic" */
+	const char *name; /* "avx512", "avx2", "neon", "generic" */
 	/* False: @check was asked and a value of the snapshot is not finite. */
 	bool (*run)(const struct kernel_tile *tile);
 };
@@ -58,7 +58,8 @@ const struct kernel *kernel_choose(void);
 const struct kernel *const *kernel_all(void);
 
 /* The builds: kernel_all() says which of them can be run. */
-extern const struct kernel kernel_avx512, kernel_avx2, kernel_generic;
+extern const struct kernel kernel_avx512, kernel_avx2, kernel_neon;
+extern const struct kernel kernel_generic;
 
 /*
  * Index of the first element that is not finite, or @n_elements.  Slow and
