@@ -26,6 +26,7 @@ check_PROGRAMS += tests/unit/kernel_digest
 TESTS += tests/unit/kernel_digest
 tests_unit_kernel_digest_SOURCES = tests/unit/kernel_digest.c
 tests_unit_kernel_digest_LDADD = daemon/libcore.la
+EXTRA_DIST += script/aarch64
 
 EXTRA_DIST += tests/golden/README.md tests/golden/schedules.json \
 	tests/golden/trajectories.json
