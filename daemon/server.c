@@ -325,7 +325,7 @@ start_up(struct server *server)
 	server->state.kernel = kernel_choose();
 	if (!server->state.kernel) {
 		log_error("EMAD_ISA asks for a kernel that this machine cannot "
-			  "run: use avx512, avx2 or generic");
+			  "run: use avx512, avx2, neon or generic");
 		return -EINVAL;
 	}
 	state_adopt(&server->state);

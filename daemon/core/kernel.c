@@ -11,6 +11,8 @@ static const struct kernel *const kernels[] = {
 #if defined(__x86_64__)
 	&kernel_avx512,
 	&kernel_avx2,
+#elif defined(__aarch64__)
+	&kernel_neon,
 #endif
 	&kernel_generic,
 	NULL,

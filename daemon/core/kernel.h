@@ -80,7 +80,8 @@ const struct kernel *kernel_choose(void);
 const struct kernel *const *kernel_all(void);
 
 /* The builds: kernel_all() says which of them can be run. */
-extern const struct kernel kernel_avx512, kernel_avx2, kernel_generic;
+extern const struct kernel kernel_avx512, kernel_avx2, kernel_neon;
+extern const struct kernel kernel_generic;
 
 /*
  * Index of the first element that is not finite, or @n_elements.  Slow and

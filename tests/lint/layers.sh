@@ -24,6 +24,7 @@ nng/            client/channel.
 uv.h            daemon/io/ daemon/service/ daemon/server.
 pthread.h       daemon/io/pool. client/channel. client/gate.
 immintrin.h     daemon/core/kernel_ client/copy.
+arm_neon.h      daemon/core/kernel_neon.
 jansson.h       proto/ client/emactl
 systemd/        daemon/server.
 '

@@ -21,5 +21,12 @@ tests_unit_check_plan_SOURCES = tests/unit/check_plan.c
 tests_unit_check_plan_CFLAGS = $(unit_cflags)
 tests_unit_check_plan_LDADD = daemon/libcore.la $(unit_libs)
 
+# Needs no Check, so that it can be built for machines that lack it.
+check_PROGRAMS += tests/unit/kernel_digest
+TESTS += tests/unit/kernel_digest
+tests_unit_kernel_digest_SOURCES = tests/unit/kernel_digest.c
+tests_unit_kernel_digest_LDADD = daemon/libcore.la
+EXTRA_DIST += script/aarch64
+
 EXTRA_DIST += tests/golden/README.md tests/golden/schedules.json \
 	tests/golden/trajectories.json

@@ -1,0 +1,409 @@
+/*
+ * The kernel with NEON, which every aarch64 machine has: a line is four
+ * registers.  C has no name for stores past the cache (STNP), so there are
+ * none.
+ */
+#include "daemon/core/kernel.h"
+
+#if defined(__aarch64__)
+
+#include <arm_neon.h>
+
+#include "daemon/core/kernel_sum.h"
+
+#define TARGET
+#define INLINE  static inline __attribute__((always_inline))
+#define KERNEL  kernel_neon
+#define NAME    "neon"
+#define STREAMS false
+#define LINE    16
+#define WIDE    8
+
+struct line {
+	float32x4_t v0, v1, v2, v3;
+};
+
+struct wide {
+	float64x2_t v0, v1, v2, v3;
+};
+
+struct sum {
+	float64x2_t v0, v1, v2, v3;
+};
+
+/* The same operation on each register of a line or of a wide. */
+#define EACH(operation, a)                                                     \
+	{                                                                      \
+		operation((a).v0), operation((a).v1), operation((a).v2),       \
+			operation((a).v3)                                      \
+	}
+#define EACH2(operation, a, b)                                                 \
+	{                                                                      \
+		operation((a).v0, (b).v0), operation((a).v1, (b).v1),          \
+			operation((a).v2, (b).v2), operation((a).v3, (b).v3)   \
+	}
+
+INLINE struct line
+line_splat(float x)
+{
+	float32x4_t v = vdupq_n_f32(x);
+
+	return (struct line) { v, v, v, v };
+}
+
+INLINE float32x4_t
+load_f32(const char *from)
+{
+	return vld1q_f32((const float *)(const void *)from);
+}
+
+INLINE struct line
+line_load_f32(const char *from)
+{
+	return (struct line) {
+		load_f32(from),
+		load_f32(from + 16),
+		load_f32(from + 32),
+		load_f32(from + 48),
+	};
+}
+
+/* Four numbers of 16 bits in each register, not converted yet. */
+struct halves {
+	uint16x4_t v0, v1, v2, v3;
+};
+
+INLINE uint16x8_t
+load_u16(const char *from)
+{
+	return vreinterpretq_u16_u8(
+		vld1q_u8((const uint8_t *)(const void *)from));
+}
+
+INLINE struct halves
+halves_split(uint16x8_t low, uint16x8_t high)
+{
+	return (struct halves) {
+		vget_low_u16(low),
+		vget_high_u16(low),
+		vget_low_u16(high),
+		vget_high_u16(high),
+	};
+}
+
+INLINE struct halves
+halves_load(const char *from)
+{
+	return halves_split(load_u16(from), load_u16(from + 16));
+}
+
+INLINE struct halves
+halves_load_bytes(const char *from)
+{
+	uint8x16_t bytes = vld1q_u8((const uint8_t *)(const void *)from);
+
+	return halves_split(vmovl_u8(vget_low_u8(bytes)),
+			    vmovl_u8(vget_high_u8(bytes)));
+}
+
+INLINE float32x4_t
+widen_bf16(uint16x4_t bits)
+{
+	return vreinterpretq_f32_u32(vshlq_n_u32(vmovl_u16(bits), 16));
+}
+
+INLINE struct line
+line_load_bf16(const char *from)
+{
+	struct halves bits = halves_load(from);
+
+	return (struct line)EACH(widen_bf16, bits);
+}
+
+INLINE float32x4_t
+widen_f16(uint16x4_t bits)
+{
+	return vcvt_f32_f16(vreinterpret_f16_u16(bits));
+}
+
+INLINE struct line
+line_load_f16(const char *from)
+{
+	struct halves bits = halves_load(from);
+
+	return (struct line)EACH(widen_f16, bits);
+}
+
+/* The upper half of a float16. */
+INLINE float32x4_t
+widen_f8_e5m2(uint16x4_t bits)
+{
+	return widen_f16(vshl_n_u16(bits, 8));
+}
+
+INLINE struct line
+line_load_f8_e5m2(const char *from)
+{
+	struct halves bits = halves_load_bytes(from);
+
+	return (struct line)EACH(widen_f8_e5m2, bits);
+}
+
+/* No infinities, one NaN of each sign; else a float16 with another bias. */
+INLINE float32x4_t
+widen_f8_e4m3(uint16x4_t bits)
+{
+	uint16x4_t sign = vand_u16(bits, vdup_n_u16(0x80));
+	uint16x4_t rest = vand_u16(bits, vdup_n_u16(0x7F));
+	uint16x4_t half = vorr_u16(vshl_n_u16(sign, 8), vshl_n_u16(rest, 7));
+	float32x4_t x = vmulq_n_f32(widen_f16(half), 256.0F);
+	uint32x4_t signs = vshlq_n_u32(vmovl_u16(sign), 24);
+	uint32x4_t nans = vorrq_u32(signs, vdupq_n_u32(0x7FC00000));
+	uint32x4_t is_nan = vceqq_u32(vmovl_u16(rest), vdupq_n_u32(0x7F));
+
+	return vbslq_f32(is_nan, vreinterpretq_f32_u32(nans), x);
+}
+
+INLINE struct line
+line_load_f8_e4m3(const char *from)
+{
+	struct halves bits = halves_load_bytes(from);
+
+	return (struct line)EACH(widen_f8_e4m3, bits);
+}
+
+INLINE void
+store_f32(char *to, float32x4_t x)
+{
+	vst1q_f32((float *)(void *)to, x);
+}
+
+INLINE void
+line_store(char *to, struct line x)
+{
+	store_f32(to, x.v0);
+	store_f32(to + 16, x.v1);
+	store_f32(to + 32, x.v2);
+	store_f32(to + 48, x.v3);
+}
+
+INLINE void
+line_stream(char *to, struct line x)
+{
+	line_store(to, x);
+}
+
+INLINE struct line
+line_add(struct line a, struct line b)
+{
+	return (struct line)EACH2(vaddq_f32, a, b);
+}
+
+INLINE struct line
+line_subtract(struct line a, struct line b)
+{
+	return (struct line)EACH2(vsubq_f32, a, b);
+}
+
+INLINE struct line
+line_multiply(struct line a, struct line b)
+{
+	return (struct line)EACH2(vmulq_f32, a, b);
+}
+
+/* The intrinsic wants the addend first. */
+INLINE struct line
+line_fma(struct line a, struct line b, struct line c)
+{
+	return (struct line) {
+		vfmaq_f32(c.v0, a.v0, b.v0),
+		vfmaq_f32(c.v1, a.v1, b.v1),
+		vfmaq_f32(c.v2, a.v2, b.v2),
+		vfmaq_f32(c.v3, a.v3, b.v3),
+	};
+}
+
+INLINE struct line
+line_select(bool first, struct line a, struct line b)
+{
+	uint32x4_t mask = vdupq_n_u32(first ? UINT32_MAX : 0);
+
+	return (struct line) {
+		vbslq_f32(mask, a.v0, b.v0),
+		vbslq_f32(mask, a.v1, b.v1),
+		vbslq_f32(mask, a.v2, b.v2),
+		vbslq_f32(mask, a.v3, b.v3),
+	};
+}
+
+INLINE bool
+line_is_zero(struct line x)
+{
+	uint32x4_t low = vandq_u32(vceqzq_f32(x.v0), vceqzq_f32(x.v1));
+	uint32x4_t high = vandq_u32(vceqzq_f32(x.v2), vceqzq_f32(x.v3));
+
+	return vminvq_u32(vandq_u32(low, high)) == UINT32_MAX;
+}
+
+INLINE struct wide
+wide_splat(double x)
+{
+	float64x2_t v = vdupq_n_f64(x);
+
+	return (struct wide) { v, v, v, v };
+}
+
+INLINE float64x2_t
+load_f64(const char *from)
+{
+	return vld1q_f64((const double *)(const void *)from);
+}
+
+INLINE struct wide
+wide_load(const char *from)
+{
+	return (struct wide) {
+		load_f64(from),
+		load_f64(from + 16),
+		load_f64(from + 32),
+		load_f64(from + 48),
+	};
+}
+
+INLINE void
+store_f64(char *to, float64x2_t x)
+{
+	vst1q_f64((double *)(void *)to, x);
+}
+
+INLINE void
+wide_store(char *to, struct wide x)
+{
+	store_f64(to, x.v0);
+	store_f64(to + 16, x.v1);
+	store_f64(to + 32, x.v2);
+	store_f64(to + 48, x.v3);
+}
+
+INLINE void
+wide_stream(char *to, struct wide x)
+{
+	wide_store(to, x);
+}
+
+INLINE struct wide
+wide_add(struct wide a, struct wide b)
+{
+	return (struct wide)EACH2(vaddq_f64, a, b);
+}
+
+INLINE struct wide
+wide_subtract(struct wide a, struct wide b)
+{
+	return (struct wide)EACH2(vsubq_f64, a, b);
+}
+
+INLINE struct wide
+wide_fma(struct wide a, struct wide b, struct wide c)
+{
+	return (struct wide) {
+		vfmaq_f64(c.v0, a.v0, b.v0),
+		vfmaq_f64(c.v1, a.v1, b.v1),
+		vfmaq_f64(c.v2, a.v2, b.v2),
+		vfmaq_f64(c.v3, a.v3, b.v3),
+	};
+}
+
+INLINE struct wide
+wide_select(bool first, struct wide a, struct wide b)
+{
+	uint64x2_t mask = vdupq_n_u64(first ? UINT64_MAX : 0);
+
+	return (struct wide) {
+		vbslq_f64(mask, a.v0, b.v0),
+		vbslq_f64(mask, a.v1, b.v1),
+		vbslq_f64(mask, a.v2, b.v2),
+		vbslq_f64(mask, a.v3, b.v3),
+	};
+}
+
+INLINE bool
+wide_is_zero(struct wide x)
+{
+	uint64x2_t low = vandq_u64(vceqzq_f64(x.v0), vceqzq_f64(x.v1));
+	uint64x2_t high = vandq_u64(vceqzq_f64(x.v2), vceqzq_f64(x.v3));
+	uint64x2_t all = vandq_u64(low, high);
+
+	return (vgetq_lane_u64(all, 0) & vgetq_lane_u64(all, 1)) == UINT64_MAX;
+}
+
+INLINE struct wide
+line_widen(struct line x, unsigned int half)
+{
+	float32x4_t low = half ? x.v2 : x.v0, high = half ? x.v3 : x.v1;
+
+	return (struct wide) {
+		vcvt_f64_f32(vget_low_f32(low)),
+		vcvt_high_f64_f32(low),
+		vcvt_f64_f32(vget_low_f32(high)),
+		vcvt_high_f64_f32(high),
+	};
+}
+
+INLINE struct line
+wide_narrow(struct wide low, struct wide high)
+{
+	return (struct line) {
+		vcvt_high_f32_f64(vcvt_f32_f64(low.v0), low.v1),
+		vcvt_high_f32_f64(vcvt_f32_f64(low.v2), low.v3),
+		vcvt_high_f32_f64(vcvt_f32_f64(high.v0), high.v1),
+		vcvt_high_f32_f64(vcvt_f32_f64(high.v2), high.v3),
+	};
+}
+
+INLINE void
+sum_add(struct sum *sum, struct wide x, size_t lane)
+{
+	(void)lane;
+	sum->v0 = vaddq_f64(sum->v0, vmulq_f64(x.v0, x.v0));
+	sum->v1 = vaddq_f64(sum->v1, vmulq_f64(x.v1, x.v1));
+	sum->v2 = vaddq_f64(sum->v2, vmulq_f64(x.v2, x.v2));
+	sum->v3 = vaddq_f64(sum->v3, vmulq_f64(x.v3, x.v3));
+}
+
+INLINE void
+sum_add_exact(struct sum *sum, struct wide x, size_t lane)
+{
+	(void)lane;
+	sum->v0 = vfmaq_f64(sum->v0, x.v0, x.v0);
+	sum->v1 = vfmaq_f64(sum->v1, x.v1, x.v1);
+	sum->v2 = vfmaq_f64(sum->v2, x.v2, x.v2);
+	sum->v3 = vfmaq_f64(sum->v3, x.v3, x.v3);
+}
+
+INLINE double
+sum_total(const struct sum *sum)
+{
+	double lanes[SUM_LANES];
+
+	vst1q_f64(lanes, sum->v0);
+	vst1q_f64(lanes + 2, sum->v1);
+	vst1q_f64(lanes + 4, sum->v2);
+	vst1q_f64(lanes + 6, sum->v3);
+	return sum_lanes(lanes);
+}
+
+INLINE void
+prefetch(const char *at)
+{
+	__builtin_prefetch(at);
+}
+
+INLINE void
+stream_end(void)
+{
+}
+
+#include "daemon/core/kernel_body.h"
+
+#endif
