@@ -10,7 +10,6 @@ daemon_libcore_la_SOURCES = \
 	daemon/core/kernel_body.h daemon/core/kernel_generic.c \
 	daemon/core/kernel_neon.c daemon/core/kernel_pass.h \
 	daemon/core/kernel_run.h \
-	daemon/core/kernel_sum.h \
 	daemon/core/plan.c daemon/core/plan.h \
 	daemon/core/plan_rules.c daemon/core/plan_rules.h
 daemon_libcore_la_LIBADD = proto/libproto.la -lm

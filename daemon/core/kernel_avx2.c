@@ -7,13 +7,12 @@
 
 #include <immintrin.h>
 
-#include "daemon/core/kernel_sum.h"
-
 #define TARGET  __attribute__((target("avx2,fma,f16c")))
 #define INLINE  TARGET static inline __attribute__((always_inline))
 #define KERNEL  kernel_avx2
 #define NAME    "avx2"
 #define STREAMS true
+#define FUSES   true
 #define LINE    16
 #define WIDE    8
 
@@ -22,10 +21,6 @@ struct line {
 };
 
 struct wide {
-	__m256d low, high;
-};
-
-struct sum {
 	__m256d low, high;
 };
 
@@ -235,6 +230,15 @@ wide_subtract(struct wide a, struct wide b)
 }
 
 INLINE struct wide
+wide_multiply(struct wide a, struct wide b)
+{
+	return (struct wide) {
+		_mm256_mul_pd(a.low, b.low),
+		_mm256_mul_pd(a.high, b.high),
+	};
+}
+
+INLINE struct wide
 wide_fma(struct wide a, struct wide b, struct wide c)
 {
 	return (struct wide) {
@@ -287,32 +291,6 @@ INLINE struct line
 wide_narrow(struct wide low, struct wide high)
 {
 	return (struct line) { narrow(low), narrow(high) };
-}
-
-INLINE void
-sum_add(struct sum *sum, struct wide x, size_t lane)
-{
-	(void)lane;
-	sum->low = _mm256_add_pd(sum->low, _mm256_mul_pd(x.low, x.low));
-	sum->high = _mm256_add_pd(sum->high, _mm256_mul_pd(x.high, x.high));
-}
-
-INLINE void
-sum_add_exact(struct sum *sum, struct wide x, size_t lane)
-{
-	(void)lane;
-	sum->low = _mm256_fmadd_pd(x.low, x.low, sum->low);
-	sum->high = _mm256_fmadd_pd(x.high, x.high, sum->high);
-}
-
-INLINE double
-sum_total(const struct sum *sum)
-{
-	double lanes[SUM_LANES];
-
-	_mm256_storeu_pd(lanes, sum->low);
-	_mm256_storeu_pd(lanes + 4, sum->high);
-	return sum_lanes(lanes);
 }
 
 INLINE void

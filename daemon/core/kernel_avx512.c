@@ -7,8 +7,6 @@
 
 #include <immintrin.h>
 
-#include "daemon/core/kernel_sum.h"
-
 #define TARGET                                                                 \
 	__attribute__((target("avx512f,avx512bw,avx512dq,avx512vl,"            \
 			      "avx2,fma,f16c")))
@@ -16,6 +14,7 @@
 #define KERNEL  kernel_avx512
 #define NAME    "avx512"
 #define STREAMS true
+#define FUSES   true
 #define LINE    16
 #define WIDE    8
 
@@ -24,10 +23,6 @@ struct line {
 };
 
 struct wide {
-	__m512d v;
-};
-
-struct sum {
 	__m512d v;
 };
 
@@ -182,6 +177,12 @@ wide_subtract(struct wide a, struct wide b)
 }
 
 INLINE struct wide
+wide_multiply(struct wide a, struct wide b)
+{
+	return (struct wide) { _mm512_mul_pd(a.v, b.v) };
+}
+
+INLINE struct wide
 wide_fma(struct wide a, struct wide b, struct wide c)
 {
 	return (struct wide) { _mm512_fmadd_pd(a.v, b.v, c.v) };
@@ -217,29 +218,6 @@ wide_narrow(struct wide low, struct wide high)
 
 	return (struct line) { _mm512_insertf32x8(line, _mm512_cvtpd_ps(high.v),
 						  1) };
-}
-
-INLINE void
-sum_add(struct sum *sum, struct wide x, size_t lane)
-{
-	(void)lane;
-	sum->v = _mm512_add_pd(sum->v, _mm512_mul_pd(x.v, x.v));
-}
-
-INLINE void
-sum_add_exact(struct sum *sum, struct wide x, size_t lane)
-{
-	(void)lane;
-	sum->v = _mm512_fmadd_pd(x.v, x.v, sum->v);
-}
-
-INLINE double
-sum_total(const struct sum *sum)
-{
-	double lanes[SUM_LANES];
-
-	_mm512_storeu_pd(lanes, sum->v);
-	return sum_lanes(lanes);
 }
 
 INLINE void

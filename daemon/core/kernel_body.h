@@ -1,15 +1,16 @@
 /*
  * The one text of the kernels.  Included by kernel_generic.c, kernel_avx2.c,
- * ..., each of which first defines what a line is:
+ * kernel_avx512.c and kernel_neon.c, each of which first defines what a line
+ * is:
  *
  *   TARGET, INLINE    attributes of every function that is built here
  *   KERNEL, NAME      the kernel's symbol and what EMAD_ISA calls it
  *   STREAMS           whether line_stream() stores past the cache
+ *   FUSES             whether wide_fma() is one instruction
  *   LINE, WIDE        how many floats a struct line, how many doubles a
  *                     struct wide holds: 64 bytes of the average, or one
  *   line_...()        loads that convert to float, stores, arithmetic
  *   wide_...()        the same for doubles; line_widen(), wide_narrow()
- *   sum_...()         sums of squares in SUM_LANES lanes
  *   prefetch(), stream_end()
  *
  * Every element takes the same operations whatever its place, since the ends
@@ -75,6 +76,16 @@ struct pass {
 	/* MODE_LERP: one per part; the modes after it: one per snapshot. */
 	struct factor factors[KERNEL_SNAPSHOTS_MAX];
 	double *norm; /* never NULL */
+};
+
+/*
+ * Squares are summed in lanes, which come together in one order: so every
+ * build gives the same bits, whatever its registers are.
+ */
+#define SUM_LANES 8
+
+struct sum {
+	struct wide lanes[SUM_LANES / WIDE];
 };
 
 /* What a pass learns on its way. */
@@ -160,13 +171,40 @@ wide_put(bool stream, char *to, struct wide x)
 		wide_store(to, x);
 }
 
-/* A float's square is exact in double, so fused or not is the same. */
+INLINE void
+sum_add(struct sum *sum, struct wide x, size_t lane)
+{
+	struct wide *at = &sum->lanes[lane % (SUM_LANES / WIDE)];
+
+	*at = wide_add(*at, wide_multiply(x, x));
+}
+
+INLINE double
+sum_total(const struct sum *sum)
+{
+	double lanes[SUM_LANES];
+
+	for (size_t i = 0; i < SUM_LANES; i += WIDE)
+		wide_store((char *)&lanes[i], sum->lanes[i / WIDE]);
+	return ((lanes[0] + lanes[4]) + (lanes[2] + lanes[6])) +
+	       ((lanes[1] + lanes[5]) + (lanes[3] + lanes[7]));
+}
+
+/* Of a float, whose square is exact: fused or not, the bits are the same. */
+INLINE void
+sum_add_square(struct sum *sum, struct wide x, size_t lane)
+{
+	struct wide *at = &sum->lanes[lane % (SUM_LANES / WIDE)];
+
+	*at = FUSES ? wide_fma(x, x, *at) : wide_add(*at, wide_multiply(x, x));
+}
+
 INLINE void
 sum_add_line(struct sum *sum, struct line x, size_t lane)
 {
 #pragma GCC unroll 2
 	for (unsigned int h = 0; h < WIDES; h++)
-		sum_add_exact(sum, line_widen(x, h), lane);
+		sum_add_square(sum, line_widen(x, h), lane);
 }
 
 /*

@@ -8,13 +8,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "daemon/core/kernel_sum.h"
-
 #define TARGET
 #define INLINE  static inline __attribute__((always_inline))
 #define KERNEL  kernel_generic
 #define NAME    "generic"
 #define STREAMS false
+#define FUSES   false
 #define LINE    1
 #define WIDE    1
 
@@ -24,10 +23,6 @@ struct line {
 
 struct wide {
 	double v;
-};
-
-struct sum {
-	double lanes[SUM_LANES];
 };
 
 INLINE struct line
@@ -198,6 +193,12 @@ wide_subtract(struct wide a, struct wide b)
 }
 
 INLINE struct wide
+wide_multiply(struct wide a, struct wide b)
+{
+	return (struct wide) { a.v * b.v };
+}
+
+INLINE struct wide
 wide_fma(struct wide a, struct wide b, struct wide c)
 {
 	return (struct wide) { fma(a.v, b.v, c.v) };
@@ -227,24 +228,6 @@ wide_narrow(struct wide low, struct wide high)
 {
 	(void)high;
 	return (struct line) { (float)low.v };
-}
-
-INLINE void
-sum_add(struct sum *sum, struct wide x, size_t lane)
-{
-	sum->lanes[lane % SUM_LANES] += x.v * x.v;
-}
-
-INLINE void
-sum_add_exact(struct sum *sum, struct wide x, size_t lane)
-{
-	sum_add(sum, x, lane);
-}
-
-INLINE double
-sum_total(const struct sum *sum)
-{
-	return sum_lanes(sum->lanes);
 }
 
 /* One element at a time, the hardware's own prefetcher does better. */

@@ -9,13 +9,12 @@
 
 #include <arm_neon.h>
 
-#include "daemon/core/kernel_sum.h"
-
 #define TARGET
 #define INLINE  static inline __attribute__((always_inline))
 #define KERNEL  kernel_neon
 #define NAME    "neon"
 #define STREAMS false
+#define FUSES   true
 #define LINE    16
 #define WIDE    8
 
@@ -24,10 +23,6 @@ struct line {
 };
 
 struct wide {
-	float64x2_t v0, v1, v2, v3;
-};
-
-struct sum {
 	float64x2_t v0, v1, v2, v3;
 };
 
@@ -304,6 +299,12 @@ wide_subtract(struct wide a, struct wide b)
 }
 
 INLINE struct wide
+wide_multiply(struct wide a, struct wide b)
+{
+	return (struct wide)EACH2(vmulq_f64, a, b);
+}
+
+INLINE struct wide
 wide_fma(struct wide a, struct wide b, struct wide c)
 {
 	return (struct wide) {
@@ -359,38 +360,6 @@ wide_narrow(struct wide low, struct wide high)
 		vcvt_high_f32_f64(vcvt_f32_f64(high.v0), high.v1),
 		vcvt_high_f32_f64(vcvt_f32_f64(high.v2), high.v3),
 	};
-}
-
-INLINE void
-sum_add(struct sum *sum, struct wide x, size_t lane)
-{
-	(void)lane;
-	sum->v0 = vaddq_f64(sum->v0, vmulq_f64(x.v0, x.v0));
-	sum->v1 = vaddq_f64(sum->v1, vmulq_f64(x.v1, x.v1));
-	sum->v2 = vaddq_f64(sum->v2, vmulq_f64(x.v2, x.v2));
-	sum->v3 = vaddq_f64(sum->v3, vmulq_f64(x.v3, x.v3));
-}
-
-INLINE void
-sum_add_exact(struct sum *sum, struct wide x, size_t lane)
-{
-	(void)lane;
-	sum->v0 = vfmaq_f64(sum->v0, x.v0, x.v0);
-	sum->v1 = vfmaq_f64(sum->v1, x.v1, x.v1);
-	sum->v2 = vfmaq_f64(sum->v2, x.v2, x.v2);
-	sum->v3 = vfmaq_f64(sum->v3, x.v3, x.v3);
-}
-
-INLINE double
-sum_total(const struct sum *sum)
-{
-	double lanes[SUM_LANES];
-
-	vst1q_f64(lanes, sum->v0);
-	vst1q_f64(lanes + 2, sum->v1);
-	vst1q_f64(lanes + 4, sum->v2);
-	vst1q_f64(lanes + 6, sum->v3);
-	return sum_lanes(lanes);
 }
 
 INLINE void
