@@ -224,26 +224,37 @@ emad_list_json(struct emad *emad, char **ret_json)
 	return status == EMAD_OK ? give_text(object, ret_json) : status;
 }
 
+/* An array of plain messages. */
+static json_t *
+array_to_json(size_t n, ProtobufCMessage *const *messages)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < n; i++)
+		(void)json_array_append_new(array,
+					    message_to_json(messages[i]));
+	return array;
+}
+
 static json_t *
 describe_to_json(const Emad__DescribeReply *describe)
 {
-	json_t *publishers = json_array();
 	json_t *profiles = json_array();
 
 	for (size_t i = 0; i < describe->n_profiles; i++)
 		(void)json_array_append_new(
 			profiles, state_to_json(describe->profiles[i]));
-	for (size_t i = 0; i < describe->n_publishers; i++)
-		(void)json_array_append_new(
-			publishers,
-			message_to_json(&describe->publishers[i]->base));
-	return json_pack("{s:o, s:o, s:o}", "summary",
-			 message_to_json(&describe->summary->base), "profiles",
-			 profiles, "publishers", publishers);
+	return json_pack(
+		"{s:o, s:o, s:o}", "summary",
+		message_to_json(&describe->summary->base), "profiles", profiles,
+		"publishers",
+		array_to_json(describe->n_publishers,
+			      (ProtobufCMessage **)describe->publishers));
 }
 
-int
-emad_describe_json(struct emad *emad, const char *model, char **ret_json)
+/* With @n > 0 also what drifted most. */
+static int
+describe_model(struct emad *emad, const char *model, size_t n, char **ret_json)
 {
 	Emad__Describe describe = EMAD__DESCRIBE__INIT;
 	Emad__Request request = EMAD__REQUEST__INIT;
@@ -251,9 +262,9 @@ emad_describe_json(struct emad *emad, const char *model, char **ret_json)
 	owned_json *object = NULL;
 	int status;
 
-	if (!emad || !model || !ret_json)
-		return fail(EMAD_USAGE, "emad_describe_json: argument is NULL");
 	describe.model = (char *)(uintptr_t)model;
+	describe.has_n_drifts = n > 0;
+	describe.n_drifts = n < WIRE_DRIFTS_MAX ? (uint32_t)n : WIRE_DRIFTS_MAX;
 	request.describe = &describe;
 	status = ask_about(emad, &request, &reply);
 	if (status != EMAD_OK)
@@ -261,5 +272,29 @@ emad_describe_json(struct emad *emad, const char *model, char **ret_json)
 	if (!reply->describe)
 		return fail_incomplete();
 	object = describe_to_json(reply->describe);
+	if (n > 0)
+		(void)json_object_set_new(
+			object, "drifts",
+			array_to_json(
+				reply->describe->n_drifts,
+				(ProtobufCMessage **)reply->describe->drifts));
 	return give_text(object, ret_json);
+}
+
+int
+emad_describe_json(struct emad *emad, const char *model, char **ret_json)
+{
+	if (!emad || !model || !ret_json)
+		return fail(EMAD_USAGE, "emad_describe_json: argument is NULL");
+	return describe_model(emad, model, 0, ret_json);
+}
+
+int
+emad_drift_json(struct emad *emad, const char *model, size_t n, char **ret_json)
+{
+	if (!emad || !model || !ret_json)
+		return fail(EMAD_USAGE, "emad_drift_json: argument is NULL");
+	if (n == 0)
+		return fail(EMAD_USAGE, "emad_drift_json: 0 tensors");
+	return describe_model(emad, model, n, ret_json);
 }

@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "client/emactl_connection.h"
+#include "client/emactl_options.h"
 #include "client/emactl_output.h"
 #include "client/emactl_table.h"
 #include "proto/json.h"
+#include "proto/wire.h"
 
 /* Absent keys read as 0 or "-": an older daemon may not have them. */
 static json_int_t
@@ -45,6 +47,31 @@ add_size(struct table *table, const json_t *object, const char *key)
 
 	table_add(table, "%s",
 		  output_size(text, (uint64_t)integer_at(object, key)));
+}
+
+static void
+add_real(struct table *table, const json_t *object, const char *key)
+{
+	const json_t *value = json_object_get(object, key);
+
+	if (json_is_number(value))
+		table_add(table, "%.3g", json_number_value(value));
+	else
+		table_add(table, "-");
+}
+
+/* The share of elements whose updates round to nothing. */
+static void
+add_stalled(struct table *table, const json_t *state)
+{
+	json_int_t sampled = integer_at(state, "sampled");
+
+	if (sampled > 0)
+		table_add(table, "%.3g%%",
+			  100.0 * (double)integer_at(state, "stalled") /
+				  (double)sampled);
+	else
+		table_add(table, "-");
 }
 
 static enum exit_code
@@ -175,7 +202,8 @@ print_profiles(const json_t *profiles)
 	static const struct column columns[] = {
 		{ "PROFILE", false }, { "VARIANT", false }, { "BETA", true },
 		{ "EVERY", true },    { "STEP", true },     { "UPDATES", true },
-		{ "DECAY", true },    { "SIZE", true },     { "FILE", false }
+		{ "DECAY", true },    { "KEPT IN", false }, { "DRIFT", true },
+		{ "STALLED", true },  { "SIZE", true },     { "FILE", false }
 	};
 	struct table table;
 	const json_t *state;
@@ -194,6 +222,9 @@ print_profiles(const json_t *profiles)
 		add_integer(&table, state, "updates");
 		table_add(&table, "%.6g",
 			  json_number_value(json_object_get(state, "decay")));
+		table_add(&table, "%s", string_at(profile, "accumulator"));
+		add_real(&table, state, "drift");
+		add_stalled(&table, state);
 		add_size(&table, state, "size");
 		table_add(&table, "/dev/shm/%s", string_at(state, "file"));
 	}
@@ -253,6 +284,30 @@ print_publishers(const json_t *publishers)
 }
 
 static void
+print_drifts(const json_t *drifts)
+{
+	static const struct column columns[] = { { "PROFILE", false },
+						 { "TENSOR", false },
+						 { "DRIFT", true },
+						 { "DISTANCE", true },
+						 { "NORM", true } };
+	struct table table;
+	const json_t *drift;
+	size_t index;
+
+	table_init(&table, columns, array_size(columns));
+	json_array_foreach (drifts, index, drift) {
+		table_add(&table, "%s", string_at(drift, "profile"));
+		table_add(&table, "%s", string_at(drift, "tensor"));
+		add_real(&table, drift, "drift");
+		add_real(&table, drift, "distance");
+		add_real(&table, drift, "norm");
+	}
+	table_print(&table);
+	table_deinit(&table);
+}
+
+static void
 print_model(const json_t *answer)
 {
 	const json_t *summary = json_object_get(answer, "summary");
@@ -270,6 +325,10 @@ print_model(const json_t *answer)
 	print_profiles(json_object_get(answer, "profiles"));
 	(void)putchar('\n');
 	print_publishers(json_object_get(answer, "publishers"));
+	if (json_object_get(answer, "drifts")) {
+		(void)putchar('\n');
+		print_drifts(json_object_get(answer, "drifts"));
+	}
 }
 
 /* Keep only @profile in the answer; false: it is not there. */
@@ -277,6 +336,7 @@ static bool
 keep_profile(json_t *answer, const char *profile)
 {
 	json_t *profiles = json_object_get(answer, "profiles");
+	json_t *drifts = json_object_get(answer, "drifts");
 
 	for (size_t i = json_array_size(profiles); i-- > 0;) {
 		const json_t *state = json_array_get(profiles, i);
@@ -285,6 +345,10 @@ keep_profile(json_t *answer, const char *profile)
 			   profile) != 0)
 			(void)json_array_remove(profiles, i);
 	}
+	for (size_t i = json_array_size(drifts); i-- > 0;)
+		if (strcmp(string_at(json_array_get(drifts, i), "profile"),
+			   profile) != 0)
+			(void)json_array_remove(drifts, i);
 	return json_array_size(profiles) > 0;
 }
 
@@ -295,16 +359,21 @@ run_show(const struct emactl *ctl)
 	owned_memory char *text = NULL;
 	owned_emad *emad = NULL;
 	owned_json *answer = NULL;
+	int64_t n_tensors = 0;
 	const char *profile;
 	enum exit_code code;
 	int status;
 
-	if (!connection_parse_name(ctl, ctl->operands[0], &model, &profile))
+	if (!connection_parse_name(ctl, ctl->operands[0], &model, &profile) ||
+	    !options_integer(ctl, OPTION_TENSORS, 1, WIRE_DRIFTS_MAX,
+			     &n_tensors))
 		return EXIT_USAGE;
 	code = connection_open(ctl, &emad);
 	if (code)
 		return code;
-	status = emad_describe_json(emad, model, &text);
+	status = n_tensors > 0 ? emad_drift_json(emad, model, (size_t)n_tensors,
+						 &text)
+			       : emad_describe_json(emad, model, &text);
 	if (status)
 		return output_refusal(ctl, status);
 	code = parse_answer(ctl, text, &answer);

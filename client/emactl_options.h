@@ -44,12 +44,16 @@
 	X(POWER, "power", 0, "X", TAKEN_BY_PROFILES, "see --inv-gamma")        \
 	X(MIN_VALUE, "min-value", 0, "X", TAKEN_BY_PROFILES,                   \
 	  "the lowest decay")                                                  \
+	X(ACCUMULATOR, "accumulator", 0, "NAME", TAKEN_BY(PUBLISH),            \
+	  "float32 (default), float32_compensated or float64")                 \
 	X(NO_EMA, "param-or-buffer-names-no-ema", 0, "TENSOR",                 \
 	  TAKEN_BY(PUBLISH), "copy this one; may be repeated")                 \
 	X(IGNORE, "ignore-names", 0, "TENSOR", TAKEN_BY(PUBLISH),              \
 	  "keep this one as it is; may be repeated")                           \
 	X(IGNORE_STARTSWITH, "ignore-startswith-names", 0, "PREFIX",           \
 	  TAKEN_BY(PUBLISH), "keep all that begin so; may be repeated")        \
+	X(TENSORS, "tensors", 0, "N", TAKEN_BY(SHOW),                          \
+	  "also the N tensors that are farthest from their averages")          \
 	X(STEPS, "steps", 0, "N", TAKEN_BY(SCHEDULE), "the first N steps")     \
 	X(FROM, "from", 0, "STEP", TAKEN_BY(SCHEDULE), "first step shown")     \
 	X(TO, "to", 0, "STEP", TAKEN_BY(SCHEDULE), "last step shown")          \

@@ -51,6 +51,19 @@ find_variant(const struct emactl *ctl, struct range range,
 	return true;
 }
 
+static bool
+parse_accumulator(const struct emactl *ctl, const struct given *given,
+		  enum accumulator *ret_accumulator)
+{
+	if (accumulator_parse(ret_accumulator, given->value))
+		return true;
+	output_usage_error(ctl,
+			   "--accumulator: there is no \"%s\"; there are "
+			   "float32, float32_compensated and float64",
+			   given->value);
+	return false;
+}
+
 /* Apply one option to @profile; what is not about profiles is left alone. */
 static bool
 apply_option(const struct emactl *ctl, const struct given *given,
@@ -73,6 +86,8 @@ apply_option(const struct emactl *ctl, const struct given *given,
 		return options_parse_real(ctl, given, &schedule->power);
 	case OPTION_MIN_VALUE:
 		return options_parse_real(ctl, given, &schedule->min_value);
+	case OPTION_ACCUMULATOR:
+		return parse_accumulator(ctl, given, &profile->accumulator);
 	case OPTION_NO_EMA:
 		name_list_append(&profile->no_ema, given->value);
 		return true;
@@ -213,6 +228,7 @@ profile_list_to_public(const struct profile_list *list)
 			.ignore_names = terminate(&profile->ignore),
 			.ignore_startswith_names =
 				terminate(&profile->ignore_startswith),
+			.accumulator = accumulator_name(profile->accumulator),
 		};
 	}
 	return profiles;

@@ -116,6 +116,13 @@ struct emad_profile {
 	const char *const *param_or_buffer_names_no_ema;
 	const char *const *ignore_names;
 	const char *const *ignore_startswith_names;
+	/*
+	 * What the average is kept in: NULL or "float32" (torch's bits),
+	 * "float32_compensated" or "float64".  It is published in float32 in
+	 * any case.  Float32 stalls where beta is above 0.9999: an update
+	 * below half a unit in the last place is lost.
+	 */
+	const char *accumulator;
 };
 
 /* Every field as the variant's own defaults (NULL: "ema_pytorch"). */
@@ -251,6 +258,16 @@ EMAD_API int emad_status_json(struct emad *emad, char **ret_json);
 EMAD_API int emad_list_json(struct emad *emad, char **ret_json);
 EMAD_API int
 emad_describe_json(struct emad *emad, const char *model, char **ret_json);
+
+/*
+ * As emad_describe_json(), with "drifts": of each profile the @n tensors whose
+ * average is relatively farthest from the parameters last absorbed, farthest
+ * first; at most 1000.  An element has "profile", "tensor", "distance"
+ * (||average - parameters||), "norm" (||parameters||) and "drift" (one by the
+ * other).
+ */
+EMAD_API int emad_drift_json(struct emad *emad, const char *model, size_t n,
+			     char **ret_json);
 
 /* Forget an average (@profile NULL: the whole model) and its files. */
 EMAD_API int

@@ -103,6 +103,7 @@ static int
 write_profile(Emad__Profile **ret_message, const struct emad_profile *from)
 {
 	enum schedule_variant variant = SCHEDULE_EMA_PYTORCH;
+	enum accumulator accumulator = ACCUMULATOR_FLOAT32;
 	struct schedule schedule;
 	struct profile profile;
 	enum status status;
@@ -112,6 +113,12 @@ write_profile(Emad__Profile **ret_message, const struct emad_profile *from)
 		return fail(EMAD_BAD_SPEC,
 			    "there is no schedule variant \"%.100s\"",
 			    from->variant);
+	if (from->accumulator &&
+	    !accumulator_parse(&accumulator, from->accumulator))
+		return fail(EMAD_BAD_SPEC,
+			    "there is no accumulator \"%.100s\": use float32, "
+			    "float32_compensated or float64",
+			    from->accumulator);
 	schedule = (struct schedule) {
 		.variant = variant,
 		.beta = from->beta,
@@ -123,6 +130,7 @@ write_profile(Emad__Profile **ret_message, const struct emad_profile *from)
 	};
 	profile_init(&profile, from->name ? from->name : DEFAULT_PROFILE,
 		     &schedule);
+	profile.accumulator = accumulator;
 	append_all(&profile.no_ema, from->param_or_buffer_names_no_ema);
 	append_all(&profile.ignore, from->ignore_names);
 	append_all(&profile.ignore_startswith, from->ignore_startswith_names);

@@ -37,6 +37,7 @@ daemon_libservice_la_SOURCES = \
 	daemon/service/batch.c daemon/service/batch.h \
 	daemon/service/decision.c daemon/service/decision.h \
 	daemon/service/dispatch.c daemon/service/dispatch.h \
+	daemon/service/drift.c daemon/service/drift.h \
 	daemon/service/handle_admin.c daemon/service/handle_session.c \
 	daemon/service/handlers.h \
 	daemon/service/model.c daemon/service/model.h \

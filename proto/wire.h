@@ -19,8 +19,9 @@
 #define WIRE_STRING_MAX  4096               /* bytes, any string */
 #define WIRE_FIELDS_MAX  (16 * 1024) /* fields in a message, nested too */
 #define WIRE_SLOTS_MAX   16
-#define WIRE_DIFFERENCES 100 /* listed; the count is always whole */
-#define WIRE_LIST_MAX    100 /* models in one page of a list */
+#define WIRE_DIFFERENCES 100  /* listed; the count is always whole */
+#define WIRE_LIST_MAX    100  /* models in one page of a list */
+#define WIRE_DRIFTS_MAX  1000 /* of one profile, in a description */
 
 /* An unpacked message; free with wire_request_free() / wire_reply_free(). */
 enum status wire_unpack_request(Emad__Request **ret_request, const void *bytes,

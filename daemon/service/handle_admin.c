@@ -2,6 +2,7 @@
 
 #include "daemon/io/shm.h"
 #include "daemon/log.h"
+#include "daemon/service/drift.h"
 #include "daemon/service/handlers.h"
 #include "daemon/service/pull.h"
 #include "daemon/service/reply.h"
@@ -97,10 +98,10 @@ describe_publisher(Emad__Publisher *ret_publisher,
 	}
 }
 
-/* False: with the profiles' rules the reply is larger than a client takes. */
+/* False: with all that was asked the reply is larger than a client takes. */
 static bool
 try_describe(struct request *request, const struct model *model,
-	     bool with_rules)
+	     bool with_rules, size_t n_drifts)
 {
 	Emad__ProfileState *profiles[PROFILES_MAX];
 	Emad__Publisher publisher;
@@ -122,6 +123,7 @@ try_describe(struct request *request, const struct model *model,
 		describe.n_publishers = 1;
 		describe.publishers = publishers;
 	}
+	drift_list(&describe, model, n_drifts);
 	reply.describe = &describe;
 	fits = !with_rules || emad__describe_reply__get_packed_size(&describe) <
 				      WIRE_REPLY_MAX / 2;
@@ -129,6 +131,7 @@ try_describe(struct request *request, const struct model *model,
 		reply_message(request, &reply);
 	for (size_t i = 0; i < model->n_profiles; i++)
 		reply_free_profile(profiles[i]);
+	drift_free(&describe);
 	return fits;
 }
 
@@ -136,11 +139,11 @@ void
 handle_describe(struct state *state, struct request *request,
 		Emad__Request **message)
 {
-	const char *name = (*message)->describe->model;
-	const struct model *model = find_model(state, request, name);
+	const Emad__Describe *describe = (*message)->describe;
+	const struct model *model = find_model(state, request, describe->model);
 
-	if (model && !try_describe(request, model, true))
-		must(try_describe(request, model, false));
+	if (model && !try_describe(request, model, true, describe->n_drifts))
+		must(try_describe(request, model, false, 0));
 }
 
 /* OK: @model may be dropped now, by this user. */

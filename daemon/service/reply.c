@@ -1,5 +1,6 @@
 #include "daemon/service/reply.h"
 
+#include "daemon/service/drift.h"
 #include "daemon/service/session.h"
 
 void
@@ -76,6 +77,12 @@ reply_new_profile(const struct versions *versions, bool with_rules)
 		message->updates = versions->state.updates;
 		message->has_decay = true;
 		message->decay = versions->state.decay;
+		message->has_drift =
+			drift_relative(&versions->drift_total, &message->drift);
+		message->has_sampled = true;
+		message->sampled = versions->watch.n_sampled;
+		message->has_stalled = true;
+		message->stalled = versions->watch.n_stalled;
 	}
 	return message;
 }
