@@ -21,6 +21,7 @@ daemon_libio_la_SOURCES = \
 	daemon/io/guard.c daemon/io/guard.h \
 	daemon/io/listener.c \
 	daemon/io/lock.c daemon/io/lock.h \
+	daemon/io/parts.c daemon/io/parts.h \
 	daemon/io/pool.c daemon/io/pool.h \
 	daemon/io/request.c \
 	daemon/io/shm.c daemon/io/shm.h \

@@ -40,6 +40,11 @@ tests_unit_check_guard_SOURCES = tests/unit/check_guard.c
 tests_unit_check_guard_CFLAGS = $(unit_cflags)
 tests_unit_check_guard_LDADD = daemon/libio.la $(unit_libs)
 
+unit_tests += tests/unit/check_parts
+tests_unit_check_parts_SOURCES = tests/unit/check_parts.c
+tests_unit_check_parts_CFLAGS = $(unit_cflags)
+tests_unit_check_parts_LDADD = daemon/libio.la $(unit_libs)
+
 unit_tests += tests/unit/check_pool
 tests_unit_check_pool_SOURCES = tests/unit/check_pool.c tests/lib/turn.h
 tests_unit_check_pool_CFLAGS = $(unit_cflags)
