@@ -170,6 +170,7 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 		.has_header = true,
 	};
 	*shm = SHM_NONE;
+	shm_collapse(&versions->current.shm, state->huge);
 	return STATUS_OK;
 }
 

@@ -278,6 +278,7 @@ make_slot(struct attach *attach, unsigned int index,
 	r = shm_create(slot, name, size, 0600);
 	if (r < 0)
 		return r;
+	shm_collapse(slot, attach->state->huge);
 	memcpy(slot->base, header->bytes, header->size);
 	if (attach->peer.uid == geteuid())
 		return 0;
@@ -296,6 +297,7 @@ make_memory(struct attach *attach, const struct version_header *header,
 		.instance = attach->state->instance,
 		.mode = attach->state->mode,
 		.next_file = &attach->state->next_file,
+		.huge = attach->state->huge,
 	};
 	unsigned int n_slots = 0;
 	int r = 0;

@@ -309,6 +309,7 @@ on_supply(uv_work_t *work)
 		.instance = state->instance,
 		.mode = state->mode,
 		.next_file = &state->next_file,
+		.huge = state->huge,
 	};
 
 	for (size_t i = 0; i < update->model->n_profiles; i++) {

@@ -90,6 +90,7 @@ version_supply_make(struct version_supply *supply,
 		r = shm_create(&file->shm, name, supply->size, maker->mode);
 		if (r < 0)
 			return r;
+		shm_collapse(&file->shm, maker->huge);
 		supply->n_made++;
 	}
 	return 0;

@@ -40,6 +40,7 @@ struct version_maker {
 	const char *instance;
 	mode_t mode;
 	_Atomic uint64_t *next_file;
+	struct huge *huge; /* NULL: ordinary pages only */
 };
 
 /* Takes @profile and @header; makes no file yet. */

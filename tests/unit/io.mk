@@ -23,6 +23,13 @@ tests_unit_check_shm_names_CFLAGS = $(unit_cflags)
 tests_unit_check_shm_names_LDFLAGS = $(fault_ldflags)
 tests_unit_check_shm_names_LDADD = daemon/libio.la $(unit_libs)
 
+unit_tests += tests/unit/check_huge
+tests_unit_check_huge_SOURCES = tests/unit/check_huge.c \
+	tests/lib/fault.c tests/lib/fault.h tests/lib/turn.h
+tests_unit_check_huge_CFLAGS = $(unit_cflags)
+tests_unit_check_huge_LDFLAGS = $(fault_ldflags)
+tests_unit_check_huge_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
+
 unit_tests += tests/unit/check_shm_lease
 tests_unit_check_shm_lease_SOURCES = tests/unit/check_shm_lease.c
 tests_unit_check_shm_lease_CFLAGS = $(unit_cflags)
