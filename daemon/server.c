@@ -190,6 +190,7 @@ start_pool(struct server *server)
 		return log_failure(r, "cannot start worker threads%s",
 				   options->has_cpus ? " on those --cpus" : "");
 	server->state.pool = server->pool;
+	numa_placement_init(&server->state.placement, NUMA_ROOT, server->pool);
 	return 0;
 }
 
@@ -353,6 +354,7 @@ shut_down(struct server *server)
 	if (server->state.loop)
 		state_deinit(&server->state);
 	huge_free(server->state.huge);
+	numa_placement_deinit(&server->state.placement);
 	release_locks(server);
 }
 

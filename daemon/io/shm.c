@@ -10,6 +10,7 @@
 
 #include "daemon/io/huge.h"
 #include "daemon/io/map.h"
+#include "daemon/io/numa.h"
 
 #define PATH_SIZE (sizeof SHM_DIRECTORY + FILE_NAME_SIZE)
 #define FILE_MAX  ((uint64_t)INT64_MAX) /* of off_t */
@@ -54,7 +55,7 @@ reserve(const struct shm *shm)
  * suffice shows before any of it is touched.
  */
 static int
-furnish(struct shm *shm, mode_t mode)
+furnish(struct shm *shm, mode_t mode, const struct numa_placement *placement)
 {
 	struct stat status;
 	int r;
@@ -66,6 +67,8 @@ furnish(struct shm *shm, mode_t mode)
 	r = map_file(shm->fd, shm->size, &shm->base);
 	if (r < 0)
 		return r;
+	if (placement)
+		(void)numa_place(shm->base, shm->size, placement);
 	r = reserve(shm);
 	if (r < 0)
 		return r;
@@ -74,6 +77,13 @@ furnish(struct shm *shm, mode_t mode)
 
 int
 shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode)
+{
+	return shm_create_placed(ret_shm, name, size, mode, NULL);
+}
+
+int
+shm_create_placed(struct shm *ret_shm, const char *name, uint64_t size,
+		  mode_t mode, const struct numa_placement *placement)
 {
 	struct shm shm = SHM_NONE;
 	int r;
@@ -88,7 +98,7 @@ shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode)
 	shm.fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (shm.fd < 0)
 		return -errno;
-	r = furnish(&shm, mode);
+	r = furnish(&shm, mode, placement);
 	if (r < 0) {
 		(void)shm_unlink(name);
 		shm_close(&shm);

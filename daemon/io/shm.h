@@ -18,6 +18,7 @@
 
 struct huge;
 struct huge_segment;
+struct numa_placement;
 
 struct shm {
 	char name[FILE_NAME_SIZE];
@@ -39,6 +40,10 @@ struct shm {
  */
 int
 shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode);
+
+/* The same; its memory lies where @placement (daemon/io/numa.h) says. */
+int shm_create_placed(struct shm *ret_shm, const char *name, uint64_t size,
+		      mode_t mode, const struct numa_placement *placement);
 
 /*
  * Open and map what has @name now.  -ENOENT; -EPERM: not a regular file with

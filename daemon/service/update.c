@@ -310,6 +310,7 @@ on_supply(uv_work_t *work)
 		.mode = state->mode,
 		.next_file = &state->next_file,
 		.huge = state->huge,
+		.placement = &state->placement,
 	};
 
 	for (size_t i = 0; i < update->model->n_profiles; i++) {

@@ -30,6 +30,11 @@ tests_unit_check_huge_CFLAGS = $(unit_cflags)
 tests_unit_check_huge_LDFLAGS = $(fault_ldflags)
 tests_unit_check_huge_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
 
+unit_tests += tests/unit/check_numa
+tests_unit_check_numa_SOURCES = tests/unit/check_numa.c tests/lib/turn.h
+tests_unit_check_numa_CFLAGS = $(unit_cflags)
+tests_unit_check_numa_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
+
 unit_tests += tests/unit/check_shm_lease
 tests_unit_check_shm_lease_SOURCES = tests/unit/check_shm_lease.c
 tests_unit_check_shm_lease_CFLAGS = $(unit_cflags)
