@@ -22,7 +22,6 @@ daemon_libio_la_SOURCES = \
 	daemon/io/huge.c daemon/io/huge.h \
 	daemon/io/listener.c \
 	daemon/io/lock.c daemon/io/lock.h \
-	daemon/io/map.c daemon/io/map.h \
 	daemon/io/numa.c daemon/io/numa.h \
 	daemon/io/parts.c daemon/io/parts.h \
 	daemon/io/pool.c daemon/io/pool.h \

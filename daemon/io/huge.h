@@ -15,10 +15,9 @@
 
 #include <uv.h>
 
-#include "proto/util.h"
+#include "proto/map.h"
 
-#define HUGE_PAGE_SIZE ((uint64_t)2 << 20)
-#define HUGE_DELAY_MS  2000
+#define HUGE_DELAY_MS 2000
 
 struct huge;
 struct huge_segment;

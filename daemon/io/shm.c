@@ -9,8 +9,11 @@
 #include <sys/statvfs.h>
 
 #include "daemon/io/huge.h"
-#include "daemon/io/map.h"
 #include "daemon/io/numa.h"
+
+#ifndef MADV_POPULATE_WRITE /* since Linux 5.14 and glibc 2.35 */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 #define PATH_SIZE (sizeof SHM_DIRECTORY + FILE_NAME_SIZE)
 #define FILE_MAX  ((uint64_t)INT64_MAX) /* of off_t */
@@ -27,6 +30,35 @@ static void
 set_name(struct shm *shm, const char *name)
 {
 	(void)snprintf(shm->name, sizeof shm->name, "%s", name);
+}
+
+static int
+map(struct shm *shm)
+{
+	return map_shared(shm->fd, shm->size, PROT_READ | PROT_WRITE, 0,
+			  &shm->base);
+}
+
+/* For kernels that cannot be asked to. */
+static void
+touch_pages(const struct shm *shm)
+{
+	size_t page = (size_t)sysconf(_SC_PAGESIZE);
+	volatile char *bytes = shm->base;
+
+	for (uint64_t at = 0; at < shm->size; at += page)
+		bytes[at] = 0;
+}
+
+static int
+populate(const struct shm *shm)
+{
+	if (madvise(shm->base, shm->size, MADV_POPULATE_WRITE) == 0)
+		return 0;
+	if (errno != EINVAL)
+		return -errno;
+	touch_pages(shm);
+	return 0;
 }
 
 static int
@@ -64,7 +96,7 @@ furnish(struct shm *shm, mode_t mode, const struct numa_placement *placement)
 		return -errno;
 	shm->device = status.st_dev;
 	shm->inode = status.st_ino;
-	r = map_file(shm->fd, shm->size, &shm->base);
+	r = map(shm);
 	if (r < 0)
 		return r;
 	if (placement)
@@ -72,7 +104,7 @@ furnish(struct shm *shm, mode_t mode, const struct numa_placement *placement)
 	r = reserve(shm);
 	if (r < 0)
 		return r;
-	return map_populate(shm->base, shm->size);
+	return populate(shm);
 }
 
 int
@@ -146,7 +178,7 @@ shm_adopt(struct shm *ret_shm, const char *name)
 		shm.size = (uint64_t)status.st_size;
 		shm.device = status.st_dev;
 		shm.inode = status.st_ino;
-		r = map_file(shm.fd, shm.size, &shm.base);
+		r = map(&shm);
 	}
 	if (r < 0) {
 		shm_close(&shm);

@@ -1,4 +1,4 @@
-# Unit tests of daemon/io, and of the list.
+# Unit tests of daemon/io, of the list, and of proto/map.
 
 # The calls that tests/lib/fault.c lets fail.
 fault_ldflags = $(AM_LDFLAGS) \
@@ -22,6 +22,13 @@ tests_unit_check_shm_names_SOURCES = tests/unit/check_shm_names.c \
 tests_unit_check_shm_names_CFLAGS = $(unit_cflags)
 tests_unit_check_shm_names_LDFLAGS = $(fault_ldflags)
 tests_unit_check_shm_names_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_map
+tests_unit_check_map_SOURCES = tests/unit/check_map.c \
+	tests/lib/fault.c tests/lib/fault.h
+tests_unit_check_map_CFLAGS = $(unit_cflags)
+tests_unit_check_map_LDFLAGS = $(fault_ldflags)
+tests_unit_check_map_LDADD = proto/libproto.la $(unit_libs)
 
 unit_tests += tests/unit/check_huge
 tests_unit_check_huge_SOURCES = tests/unit/check_huge.c \
