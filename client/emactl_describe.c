@@ -313,15 +313,17 @@ print_model(const json_t *answer)
 	const json_t *summary = json_object_get(answer, "summary");
 	char snapshot[TEXT_SIZE];
 	char memory[TEXT_SIZE];
+	char huge[TEXT_SIZE];
 
 	(void)printf(
 		"%s: %" JSON_INTEGER_FORMAT " tensor%s, %s a snapshot, "
-		"%s of shared memory\n\n",
+		"%s of shared memory (%s in huge pages)\n\n",
 		string_at(summary, "name"), integer_at(summary, "n_tensors"),
 		integer_at(summary, "n_tensors") == 1 ? "" : "s",
 		output_size(snapshot,
 			    (uint64_t)integer_at(summary, "snapshot_size")),
-		output_size(memory, (uint64_t)integer_at(summary, "memory")));
+		output_size(memory, (uint64_t)integer_at(summary, "memory")),
+		output_size(huge, (uint64_t)integer_at(summary, "huge_size")));
 	print_profiles(json_object_get(answer, "profiles"));
 	(void)putchar('\n');
 	print_publishers(json_object_get(answer, "publishers"));

@@ -14,6 +14,7 @@
 
 #include "client/copy.h"
 #include "client/internal.h"
+#include "proto/map.h"
 
 bool
 is_plain_file_name(const char *file)
@@ -31,6 +32,7 @@ map(char **ret_file, const Emad__Slot *slot)
 	struct stat status;
 	owned_fd fd = -1;
 	void *file;
+	int r;
 
 	if (!is_plain_file_name(slot->file) || slot->size == 0)
 		return fail(EMAD_CHANGED, "\"%.100s\" cannot be a slot",
@@ -46,12 +48,12 @@ map(char **ret_file, const Emad__Slot *slot)
 			    "the slot " SHM_DIRECTORY "%s has not the %" PRIu64
 			    " bytes that the daemon said",
 			    name, slot->size);
-	file = mmap(NULL, slot->size, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (file == MAP_FAILED)
+	r = map_shared(fd, slot->size, PROT_READ | PROT_WRITE, MAP_POPULATE,
+		       &file);
+	if (r < 0)
 		return fail(EMAD_SYSTEM,
 			    "cannot map the slot " SHM_DIRECTORY "%s: %s", name,
-			    strerror(errno));
+			    strerror(-r));
 	*ret_file = file;
 	return EMAD_OK;
 }

@@ -11,6 +11,7 @@
 #include <time.h>
 
 #include "client/internal.h"
+#include "proto/map.h"
 #include "proto/version.h"
 
 /* One question waits no longer than this, so that a dead daemon is noticed. */
@@ -44,6 +45,8 @@ map_file(struct emad_view *view, const char *file)
 	struct stat status;
 	owned_fd fd = -1;
 	char name[FILE_NAME_SIZE + 1];
+	void *bytes;
+	int r;
 
 	if (!is_plain_file_name(file))
 		return fail(EMAD_CHANGED, "\"%.100s\" cannot be a version",
@@ -57,12 +60,11 @@ map_file(struct emad_view *view, const char *file)
 	if (fstat(fd, &status) < 0 || status.st_size <= 0)
 		return fail(EMAD_CHANGED, SHM_DIRECTORY "%s is empty", name);
 	view->size = (uint64_t)status.st_size;
-	view->file = mmap(NULL, view->size, PROT_READ, MAP_SHARED, fd, 0);
-	if (view->file == MAP_FAILED) {
-		view->file = NULL;
+	r = map_shared(fd, view->size, PROT_READ, 0, &bytes);
+	if (r < 0)
 		return fail(EMAD_SYSTEM, "cannot map " SHM_DIRECTORY "%s: %s",
-			    name, strerror(errno));
-	}
+			    name, strerror(-r));
+	view->file = bytes;
 	view->path = xasprintf(SHM_DIRECTORY "%s", name);
 	return EMAD_OK;
 }

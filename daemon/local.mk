@@ -20,11 +20,14 @@ daemon_libio_la_SOURCES = \
 	daemon/io/endpoint.c daemon/io/endpoint.h \
 	daemon/io/endpoint_private.h \
 	daemon/io/guard.c daemon/io/guard.h \
+	daemon/io/huge.c daemon/io/huge.h \
 	daemon/io/listener.c \
 	daemon/io/lock.c daemon/io/lock.h \
+	daemon/io/numa.c daemon/io/numa.h \
+	daemon/io/parts.c daemon/io/parts.h \
 	daemon/io/pool.c daemon/io/pool.h \
 	daemon/io/request.c \
-	daemon/io/shm.c daemon/io/shm.h \
+	daemon/io/shm.c daemon/io/shm.h daemon/io/shm_names.c \
 	daemon/io/sp.c daemon/io/sp.h \
 	daemon/io/watch.c daemon/io/watch.h
 daemon_libio_la_CFLAGS = $(AM_CFLAGS) $(UV_CFLAGS)

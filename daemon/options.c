@@ -18,6 +18,7 @@ static const char usage[] =
 	"  --workers N          threads that average (one per CPU)\n"
 	"  --cpus LIST          CPUs they run on, pinned, as 0-3,8\n"
 	"  --nice N             their nice value (0)\n"
+	"  --huge-pages WHEN    auto (the default) or never\n"
 	"  --log-level LEVEL    error, warning, notice, info or debug "
 	"(notice)\n"
 	"  --help, --version\n"
@@ -31,6 +32,7 @@ enum {
 	OPTION_WORKERS,
 	OPTION_CPUS,
 	OPTION_NICE,
+	OPTION_HUGE_PAGES,
 	OPTION_LOG_LEVEL,
 	OPTION_HELP,
 	OPTION_VERSION,
@@ -43,6 +45,7 @@ static const struct option long_options[] = {
 	{ "workers", required_argument, NULL, OPTION_WORKERS },
 	{ "cpus", required_argument, NULL, OPTION_CPUS },
 	{ "nice", required_argument, NULL, OPTION_NICE },
+	{ "huge-pages", required_argument, NULL, OPTION_HUGE_PAGES },
 	{ "log-level", required_argument, NULL, OPTION_LOG_LEVEL },
 	{ "help", no_argument, NULL, OPTION_HELP },
 	{ "version", no_argument, NULL, OPTION_VERSION },
@@ -160,6 +163,9 @@ set_option(struct options *options, int option, const char *text)
 		good = parse_long(&value, text, 10, -20, 19);
 		options->nice = (int)value;
 		return good;
+	case OPTION_HUGE_PAGES:
+		options->huge_pages = strcmp(text, "auto") == 0;
+		return options->huge_pages || strcmp(text, "never") == 0;
 	default:
 		return parse_level(&options->log_level, text);
 	}
@@ -188,6 +194,7 @@ options_parse(struct options *ret_options, int argc, char **argv)
 		.instance = DEFAULT_INSTANCE,
 		.own_address = true,
 		.mode = 0600,
+		.huge_pages = true,
 		.log_level = LOG_LEVEL_NOTICE,
 	};
 	struct why why;

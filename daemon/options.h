@@ -20,6 +20,7 @@ struct options {
 	bool has_cpus;
 	cpu_set_t cpus;
 	int nice;
+	bool huge_pages;
 	enum log_level log_level;
 };
 

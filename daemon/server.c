@@ -189,6 +189,8 @@ start_pool(struct server *server)
 	if (r < 0)
 		return log_failure(r, "cannot start worker threads%s",
 				   options->has_cpus ? " on those --cpus" : "");
+	server->state.pool = server->pool;
+	numa_placement_init(&server->state.placement, NUMA_ROOT, server->pool);
 	return 0;
 }
 
@@ -229,12 +231,15 @@ close_parts(struct server *server)
 {
 	bool endpoint_closed = server->endpoint == NULL;
 	bool pool_closed = server->pool == NULL;
+	bool huge_closed = server->state.huge == NULL;
 
 	if (server->endpoint)
 		endpoint_close(server->endpoint, on_closed, &endpoint_closed);
 	if (server->pool)
 		pool_close(server->pool, on_closed, &pool_closed);
-	while (!endpoint_closed || !pool_closed)
+	if (server->state.huge)
+		huge_close(server->state.huge, on_closed, &huge_closed);
+	while (!endpoint_closed || !pool_closed || !huge_closed)
 		(void)uv_run(&server->loop, UV_RUN_ONCE);
 	server->endpoint = NULL;
 	server->pool = NULL;
@@ -328,11 +333,14 @@ start_up(struct server *server)
 			  "run: use avx512, avx2, neon or generic");
 		return -EINVAL;
 	}
+	if (options->huge_pages)
+		r = huge_new(&server->state.huge, &server->loop, HUGE_DELAY_MS);
+	if (r < 0)
+		return log_failure(r, "cannot prepare for huge pages");
 	state_adopt(&server->state);
 	r = start_pool(server);
 	if (r < 0)
 		return r;
-	server->state.pool = server->pool;
 	return start_endpoint(server);
 }
 
@@ -345,6 +353,8 @@ shut_down(struct server *server)
 	(void)uv_run(&server->loop, UV_RUN_DEFAULT);
 	if (server->state.loop)
 		state_deinit(&server->state);
+	huge_free(server->state.huge);
+	numa_placement_deinit(&server->state.placement);
 	release_locks(server);
 }
 

@@ -7,6 +7,7 @@ proto_libproto_la_SOURCES = \
 	proto/dtype.c proto/dtype.def proto/dtype.h \
 	proto/json.h \
 	proto/json_cursor.c proto/json_cursor.h \
+	proto/map.c proto/map.h \
 	proto/name.c proto/name.h \
 	proto/profile.c proto/profile.h proto/profile_fields.h \
 	proto/profile_json.c \

@@ -7,13 +7,12 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
-/* A worker takes so many chunks at most, so that the ends stay together. */
-#define BATCH_MAX          16
-#define BATCHES_PER_WORKER 4
+#include "daemon/io/parts.h"
 
 struct worker {
 	struct pool *pool;
 	unsigned int index;
+	int cpu; /* -1: bound to none */
 	pthread_t thread;
 };
 
@@ -34,18 +33,12 @@ struct pool {
 	pthread_mutex_t lock;
 	pthread_cond_t has_work;
 	pthread_cond_t has_started;
-	struct list queued;   /* jobs with chunks that nobody took */
+	struct list queued;   /* jobs that may have chunks that nobody took */
 	struct list finished; /* jobs to deliver */
 	unsigned int n_idle;
 	unsigned int n_started;
 	int start_error;
 	bool is_ending;
-};
-
-struct batch {
-	struct job *job;
-	unsigned int first;
-	unsigned int n;
 };
 
 static void
@@ -60,45 +53,51 @@ unlock(struct pool *pool)
 	must(pthread_mutex_unlock(&pool->lock) == 0);
 }
 
-/* Under the lock.  False: the pool ends, and nothing is queued. */
-static bool
-take_batch(struct pool *pool, struct batch *ret_batch)
+/* Until all chunks are taken: its own part, then the next workers'. */
+static void
+run_chunks(const struct worker *worker, struct job *job)
+{
+	unsigned int n_workers = worker->pool->n_workers;
+	unsigned int chunk;
+
+	while (part_take_first(&job->parts[worker->index], &chunk))
+		job->run(job, chunk);
+	for (unsigned int i = 1; i < n_workers; i++) {
+		unsigned int other = (worker->index + i) % n_workers;
+
+		while (part_take_last(&job->parts[other], &chunk))
+			job->run(job, chunk);
+	}
+}
+
+/* Under the lock.  NULL: the pool ends, and nothing is queued. */
+static struct job *
+enter_job(struct pool *pool)
 {
 	struct job *job;
-	unsigned int n_left;
-	unsigned int n;
 
 	while (list_is_empty(&pool->queued)) {
 		if (pool->is_ending)
-			return false;
+			return NULL;
 		pool->n_idle++;
 		must(pthread_cond_wait(&pool->has_work, &pool->lock) == 0);
 		pool->n_idle--;
 	}
 	job = list_first(&pool->queued, struct job, entry);
-	n_left = job->n_chunks - job->next_chunk;
-	n = n_left / pool->n_workers / BATCHES_PER_WORKER;
-	n = n > BATCH_MAX ? BATCH_MAX : n;
-	n = n == 0 ? 1 : n;
-	*ret_batch = (struct batch) {
-		.job = job,
-		.first = job->next_chunk,
-		.n = n,
-	};
-	job->next_chunk += n;
-	if (job->next_chunk == job->n_chunks)
-		list_remove(&job->entry);
-	return true;
+	job->n_inside++;
+	return job;
 }
 
-/* Under the lock.  The job may be delivered and gone when it is let go. */
+/*
+ * Under the lock, after all chunks were taken.  Whoever took one is inside, so
+ * the last to leave ends the job, which may be gone when the lock is let go.
+ */
 static void
-finish_batch(struct pool *pool, const struct batch *batch)
+leave_job(struct pool *pool, struct job *job)
 {
-	struct job *job = batch->job;
-
-	job->n_unfinished -= batch->n;
-	if (job->n_unfinished > 0)
+	list_remove(&job->entry);
+	job->n_inside--;
+	if (job->n_inside > 0)
 		return;
 	list_append(&pool->finished, &job->entry);
 	must(uv_async_send(&pool->wakeup) == 0);
@@ -123,7 +122,7 @@ work(void *arg)
 {
 	const struct worker *worker = arg;
 	struct pool *pool = worker->pool;
-	struct batch batch;
+	struct job *job;
 	int r;
 
 	r = prepare_thread(worker);
@@ -132,29 +131,28 @@ work(void *arg)
 		pool->start_error = r;
 	pool->n_started++;
 	must(pthread_cond_signal(&pool->has_started) == 0);
-	while (take_batch(pool, &batch)) {
+	while ((job = enter_job(pool)) != NULL) {
 		unlock(pool);
-		for (unsigned int i = 0; i < batch.n; i++)
-			batch.job->run(batch.job, batch.first + i);
+		run_chunks(worker, job);
 		lock(pool);
-		finish_batch(pool, &batch);
+		leave_job(pool, job);
 	}
 	unlock(pool);
 	return NULL;
 }
 
 /* The @n-th CPU of @cpus alone, counting round and round. */
-static void
+static int
 choose_cpu(cpu_set_t *ret_cpus, const cpu_set_t *cpus, unsigned int n)
 {
-	n %= (unsigned int)CPU_COUNT(cpus);
+	int cpu = -1;
+
+	n = n % (unsigned int)CPU_COUNT(cpus) + 1;
+	while (n > 0)
+		n -= CPU_ISSET((size_t)++cpu, cpus) != 0;
 	CPU_ZERO(ret_cpus);
-	for (size_t cpu = 0; cpu < CPU_SETSIZE; cpu++) {
-		if (!CPU_ISSET(cpu, cpus) || n-- > 0)
-			continue;
-		CPU_SET(cpu, ret_cpus);
-		return;
-	}
+	CPU_SET((size_t)cpu, ret_cpus);
+	return cpu;
 }
 
 /* Signals are the loop thread's, but for those that a thread's own acts are. */
@@ -227,8 +225,8 @@ start_workers(struct pool *pool, unsigned int n_workers, const cpu_set_t *cpus,
 
 		worker->pool = pool;
 		worker->index = pool->n_workers;
-		if (pinned)
-			choose_cpu(&one, cpus, worker->index);
+		worker->cpu =
+			pinned ? choose_cpu(&one, cpus, worker->index) : -1;
 		r = start_worker(worker, pinned ? &one : cpus);
 		if (r == 0)
 			pool->n_workers++;
@@ -280,6 +278,7 @@ on_wakeup(uv_async_t *wakeup)
 
 		list_remove(&job->entry);
 		pool->n_undelivered--;
+		free(take_pointer(&job->parts));
 		job->done(job);
 	}
 	if (!pool->is_closing || pool->n_undelivered > 0)
@@ -332,14 +331,23 @@ pool_n_workers(const struct pool *pool)
 	return pool->n_workers;
 }
 
+int
+pool_worker_cpu(const struct pool *pool, unsigned int index)
+{
+	must(index < pool->n_workers);
+	return pool->workers[index].cpu;
+}
+
 void
 pool_submit(struct pool *pool, struct job *job)
 {
 	unsigned int n_wanted;
 
 	pool->n_undelivered++;
-	job->next_chunk = 0;
-	job->n_unfinished = job->n_chunks;
+	job->n_inside = 0;
+	job->parts = NULL;
+	if (job->n_chunks > 0)
+		job->parts = parts_new(pool->n_workers, job->n_chunks);
 	lock(pool);
 	if (job->n_chunks == 0) {
 		list_append(&pool->finished, &job->entry);
@@ -352,6 +360,16 @@ pool_submit(struct pool *pool, struct job *job)
 	for (unsigned int i = 0; i < n_wanted; i++)
 		must(pthread_cond_signal(&pool->has_work) == 0);
 	unlock(pool);
+}
+
+bool
+pool_run_here_if_idle(struct pool *pool, struct job *job)
+{
+	if (pool->n_undelivered > 0)
+		return false;
+	for (unsigned int i = 0; i < job->n_chunks; i++)
+		job->run(job, i);
+	return true;
 }
 
 void

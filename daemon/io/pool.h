@@ -1,10 +1,15 @@
 /*
  * Worker threads for arithmetic.
  *
- * A job is cut into chunks; workers take them one after another and the job
- * comes back, finished, on the loop thread.  In between it belongs to the pool
- * and nobody else may touch it.  Several jobs are worked on in the order of
- * their submission; a worker without a chunk of the first takes the next's.
+ * A job is cut into chunks; workers run them and the job comes back, finished,
+ * on the loop thread.  In between it belongs to the pool and nobody else may
+ * touch it.  Several jobs are worked on in the order of their submission; a
+ * worker without a chunk of the first takes the next's.
+ *
+ * Of n workers the i-th begins with the i-th n-th of the chunks, in order, so
+ * that it meets the same memory in every job alike; when it is through, it
+ * takes chunks from the ends of the others' parts.  So all end together, also
+ * if one of them is slow or busy elsewhere.
  *
  * libuv's own pool is left to what may block on a disk.
  */
@@ -18,6 +23,7 @@
 #include "daemon/list.h"
 
 struct pool;
+struct part;
 
 /* Embed this in your own struct and find it again with container_of(). */
 struct job {
@@ -27,8 +33,8 @@ struct job {
 	void (*done)(struct job *job);                    /* on the loop */
 	/* The pool's. */
 	struct list entry;
-	unsigned int next_chunk;
-	unsigned int n_unfinished;
+	struct part *parts;    /* one per worker */
+	unsigned int n_inside; /* workers that may run a chunk */
 };
 
 struct pool_options {
@@ -43,8 +49,19 @@ int pool_new(struct pool **ret_pool, uv_loop_t *loop,
 	     const struct pool_options *options);
 unsigned int pool_n_workers(const struct pool *pool);
 
+/* The CPU that worker @index is bound to; -1: it is bound to none. */
+int pool_worker_cpu(const struct pool *pool, unsigned int index);
+
 /* Loop thread only.  Never fails, never blocks. */
 void pool_submit(struct pool *pool, struct job *job);
+
+/*
+ * Loop thread only.  If every submitted job has been delivered: run all chunks
+ * of @job here and now, in order, and return true; done() is not called.  Else
+ * do nothing.  For jobs so small that waking a worker and being woken by it
+ * would cost more than they do.
+ */
+bool pool_run_here_if_idle(struct pool *pool, struct job *job);
 
 /*
  * Finish every submitted job, deliver it, then end the workers.  The caller

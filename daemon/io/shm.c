@@ -1,6 +1,5 @@
 #include "daemon/io/shm.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -8,6 +7,9 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+
+#include "daemon/io/huge.h"
+#include "daemon/io/numa.h"
 
 #ifndef MADV_POPULATE_WRITE /* since Linux 5.14 and glibc 2.35 */
 #define MADV_POPULATE_WRITE 23
@@ -33,13 +35,8 @@ set_name(struct shm *shm, const char *name)
 static int
 map(struct shm *shm)
 {
-	void *base = mmap(NULL, shm->size, PROT_READ | PROT_WRITE, MAP_SHARED,
-			  shm->fd, 0);
-
-	if (base == MAP_FAILED)
-		return -errno;
-	shm->base = base;
-	return 0;
+	return map_shared(shm->fd, shm->size, PROT_READ | PROT_WRITE, 0,
+			  &shm->base);
 }
 
 /* For kernels that cannot be asked to. */
@@ -83,9 +80,14 @@ reserve(const struct shm *shm)
 	return -error;
 }
 
-/* Make a file that was just created what the caller asked for. */
+/*
+ * Make a file that was just created what the caller asked for.  Mapping what
+ * has been reserved only fills page tables: together the two take no longer
+ * than to have memory made page by page as it is mapped, and that it does not
+ * suffice shows before any of it is touched.
+ */
 static int
-furnish(struct shm *shm, mode_t mode)
+furnish(struct shm *shm, mode_t mode, const struct numa_placement *placement)
 {
 	struct stat status;
 	int r;
@@ -94,10 +96,12 @@ furnish(struct shm *shm, mode_t mode)
 		return -errno;
 	shm->device = status.st_dev;
 	shm->inode = status.st_ino;
-	r = reserve(shm);
+	r = map(shm);
 	if (r < 0)
 		return r;
-	r = map(shm);
+	if (placement)
+		(void)numa_place(shm->base, shm->size, placement);
+	r = reserve(shm);
 	if (r < 0)
 		return r;
 	return populate(shm);
@@ -105,6 +109,13 @@ furnish(struct shm *shm, mode_t mode)
 
 int
 shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode)
+{
+	return shm_create_placed(ret_shm, name, size, mode, NULL);
+}
+
+int
+shm_create_placed(struct shm *ret_shm, const char *name, uint64_t size,
+		  mode_t mode, const struct numa_placement *placement)
 {
 	struct shm shm = SHM_NONE;
 	int r;
@@ -119,7 +130,7 @@ shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode)
 	shm.fd = shm_open(name, O_RDWR | O_CREAT | O_EXCL, 0600);
 	if (shm.fd < 0)
 		return -errno;
-	r = furnish(&shm, mode);
+	r = furnish(&shm, mode, placement);
 	if (r < 0) {
 		(void)shm_unlink(name);
 		shm_close(&shm);
@@ -180,11 +191,25 @@ shm_adopt(struct shm *ret_shm, const char *name)
 void
 shm_close(struct shm *shm)
 {
+	huge_remove(shm->huge);
 	if (shm->base)
-		must(munmap(shm->base, shm->size) == 0);
+		map_remove(shm->base, shm->size);
 	if (shm->fd >= 0)
 		(void)close(shm->fd);
 	*shm = SHM_NONE;
+}
+
+void
+shm_collapse(struct shm *shm, struct huge *huge)
+{
+	must(!shm->huge);
+	shm->huge = huge_add(huge, shm->base, shm->size);
+}
+
+uint64_t
+shm_huge_size(const struct shm *shm)
+{
+	return huge_segment_size(shm->huge);
 }
 
 /* Whether @path is the file of @shm now. */
@@ -293,85 +318,5 @@ shm_space(uint64_t *ret_free, uint64_t *ret_total)
 		return -errno;
 	*ret_free = (uint64_t)status.f_bavail * status.f_frsize;
 	*ret_total = (uint64_t)status.f_blocks * status.f_frsize;
-	return 0;
-}
-
-struct names {
-	char **all;
-	size_t n;
-	size_t capacity;
-};
-
-static void
-free_names(struct names *names)
-{
-	for (size_t i = 0; i < names->n; i++)
-		free(names->all[i]);
-	free(names->all);
-}
-
-static void
-add_name(struct names *names, const char *name)
-{
-	if (names->n == names->capacity) {
-		names->capacity = names->capacity ? 2 * names->capacity : 16;
-		names->all = xrealloc(names->all,
-				      names->capacity * sizeof *names->all);
-	}
-	names->all[names->n++] = xstrdup(name);
-}
-
-static int
-collect_names(struct names *ret_names, const char *prefix)
-{
-	DIR *directory = opendir(SHM_DIRECTORY);
-	struct dirent *entry;
-	int error;
-
-	if (!directory)
-		return -errno;
-	for (;;) {
-		errno = 0;
-		entry = readdir(directory);
-		if (!entry)
-			break;
-		if (strncmp(entry->d_name, prefix, strlen(prefix)) == 0)
-			add_name(ret_names, entry->d_name);
-	}
-	error = errno;
-	(void)closedir(directory);
-	return -error;
-}
-
-int
-shm_each(const char *prefix, void (*each)(const char *name, void *arg),
-	 void *arg)
-{
-	__attribute__((cleanup(free_names))) struct names names = { 0 };
-	int r;
-
-	r = collect_names(&names, prefix);
-	if (r < 0)
-		return r;
-	for (size_t i = 0; i < names.n; i++)
-		each(names.all[i], arg);
-	return 0;
-}
-
-int
-shm_remove(const char *name)
-{
-	char path[PATH_SIZE];
-	struct stat status;
-
-	path_of(path, name);
-	if (lstat(path, &status) < 0)
-		return errno == ENOENT ? 0 : -errno;
-	if (!S_ISREG(status.st_mode) && !S_ISLNK(status.st_mode))
-		return -EPERM;
-	if (status.st_uid != geteuid() && geteuid() != 0)
-		return -EPERM;
-	if (unlink(path) < 0 && errno != ENOENT)
-		return -errno;
 	return 0;
 }

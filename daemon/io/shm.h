@@ -16,6 +16,10 @@
 #include "proto/name.h"
 #include "proto/util.h"
 
+struct huge;
+struct huge_segment;
+struct numa_placement;
+
 struct shm {
 	char name[FILE_NAME_SIZE];
 	int fd;        /* -1: none */
@@ -23,6 +27,7 @@ struct shm {
 	uint64_t size; /* bytes, exactly the file's */
 	dev_t device;
 	ino_t inode;
+	struct huge_segment *huge; /* its way into huge pages; NULL: none */
 };
 
 #define SHM_NONE ((struct shm) { .fd = -1 })
@@ -36,6 +41,10 @@ struct shm {
 int
 shm_create(struct shm *ret_shm, const char *name, uint64_t size, mode_t mode);
 
+/* The same; its memory lies where @placement (daemon/io/numa.h) says. */
+int shm_create_placed(struct shm *ret_shm, const char *name, uint64_t size,
+		      mode_t mode, const struct numa_placement *placement);
+
 /*
  * Open and map what has @name now.  -ENOENT; -EPERM: not a regular file with
  * one link that this user owns, or its size is 0.
@@ -44,6 +53,15 @@ int shm_adopt(struct shm *ret_shm, const char *name);
 
 /* Unmap and close.  The name, if any, stays.  *shm is SHM_NONE afterwards. */
 void shm_close(struct shm *shm);
+
+/*
+ * Have @shm put into huge pages in the background (daemon/io/huge.h), once.
+ * Nothing happens if @huge is NULL.
+ */
+void shm_collapse(struct shm *shm, struct huge *huge);
+
+/* Bytes that are in huge pages by that. */
+uint64_t shm_huge_size(const struct shm *shm);
 
 /* Unlink @shm's name if that still is this very file; 0 also if it is not. */
 int shm_unlink_name(struct shm *shm);

@@ -203,6 +203,7 @@ adopt_version(struct state *state, struct shm *shm, struct version *version,
 		.has_header = true,
 	};
 	*shm = SHM_NONE;
+	shm_collapse(&versions->current.shm, state->huge);
 	if (!rest_adopt(&versions->rest, &versions->state))
 		log_warning(SHM_DIRECTORY "/%s: what its average had rounded "
 					  "away is gone; it goes on from what "

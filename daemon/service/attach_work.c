@@ -273,14 +273,17 @@ make_slot(struct attach *attach, unsigned int index,
 	char prefix[FILE_NAME_SIZE];
 	char name[FILE_NAME_SIZE];
 	struct shm *slot = &attach->slots[index];
+	int node = numa_node_of_process(NUMA_ROOT, attach->peer.pid);
+	const struct numa_placement near = { .n_parts = 1, .nodes = &node };
 	int r;
 
 	name_hidden_prefix(prefix, attach->state->instance);
 	(void)snprintf(name, sizeof name, "%.200sslot-%016" PRIx64 "-%u",
 		       prefix, attach->slot_tag, index);
-	r = shm_create(slot, name, size, 0600);
+	r = shm_create_placed(slot, name, size, 0600, &near);
 	if (r < 0)
 		return r;
+	shm_collapse(slot, attach->state->huge);
 	memcpy(slot->base, header->bytes, header->size);
 	if (attach->peer.uid == geteuid())
 		return 0;
@@ -299,6 +302,8 @@ make_memory(struct attach *attach, const struct version_header *header,
 		.instance = attach->state->instance,
 		.mode = attach->state->mode,
 		.next_file = &attach->state->next_file,
+		.huge = attach->state->huge,
+		.placement = &attach->state->placement,
 	};
 	unsigned int n_slots = 0;
 	int r = 0;

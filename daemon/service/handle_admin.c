@@ -20,6 +20,8 @@ summarise(Emad__ModelSummary *ret_summary, const struct model *model)
 	ret_summary->n_tensors = slot->n_tensors;
 	ret_summary->snapshot_size = slot->data_size;
 	ret_summary->memory = model_memory(model);
+	ret_summary->has_huge_size = true;
+	ret_summary->huge_size = model_huge_size(model);
 	if (step != STEP_NONE) {
 		ret_summary->has_step = true;
 		ret_summary->step = step;

@@ -134,6 +134,24 @@ model_memory(const struct model *model)
 	return memory;
 }
 
+uint64_t
+model_huge_size(const struct model *model)
+{
+	const struct session *session = model->session;
+	uint64_t size = 0;
+
+	for (size_t i = 0; i < model->n_profiles; i++) {
+		const struct versions *versions = &model->profiles[i];
+
+		size += shm_huge_size(&versions->current.shm);
+		size += shm_huge_size(&versions->next.shm);
+		size += shm_huge_size(&versions->spare.shm);
+	}
+	for (unsigned int i = 0; session && i < session->n_slots; i++)
+		size += shm_huge_size(&session->slots[i]);
+	return size;
+}
+
 bool
 model_any_has_file(const struct state *state, const char *file)
 {

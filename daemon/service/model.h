@@ -57,6 +57,9 @@ int64_t model_step(const struct model *model);
 /* Bytes of shared memory, slots included. */
 uint64_t model_memory(const struct model *model);
 
+/* Bytes of it that are in huge pages. */
+uint64_t model_huge_size(const struct model *model);
+
 /* Whether the public name @file is one of some model's. */
 bool model_any_has_file(const struct state *state, const char *file);
 

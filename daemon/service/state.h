@@ -12,6 +12,8 @@
 
 #include "daemon/core/kernel.h"
 #include "daemon/io/endpoint.h"
+#include "daemon/io/huge.h"
+#include "daemon/io/numa.h"
 #include "daemon/io/pool.h"
 #include "daemon/list.h"
 #include "proto/name.h"
@@ -24,6 +26,8 @@ struct state {
 	struct endpoint *endpoint;
 	struct pool *pool;
 	const struct kernel *kernel;
+	struct huge *huge;               /* NULL: ordinary pages only */
+	struct numa_placement placement; /* of versions */
 	char instance[NAME_SIZE_MAX + 1];
 	mode_t mode;      /* of versions */
 	mode_t slot_mode; /* of slots that cannot be given away */

@@ -312,6 +312,8 @@ on_supply(uv_work_t *work)
 		.instance = state->instance,
 		.mode = state->mode,
 		.next_file = &state->next_file,
+		.huge = state->huge,
+		.placement = &state->placement,
 	};
 
 	for (size_t i = 0; i < update->model->n_profiles; i++) {

@@ -97,9 +97,11 @@ version_supply_make(struct version_supply *supply,
 		(void)snprintf(name, sizeof name, "%.200snext-%" PRIu64, prefix,
 			       atomic_fetch_add(maker->next_file, 1));
 		*file = VERSION_FILE_NONE;
-		r = shm_create(&file->shm, name, supply->size, maker->mode);
+		r = shm_create_placed(&file->shm, name, supply->size,
+				      maker->mode, maker->placement);
 		if (r < 0)
 			return r;
+		shm_collapse(&file->shm, maker->huge);
 		supply->n_made++;
 	}
 	return rest_supply_make(&supply->rest);

@@ -53,6 +53,8 @@ struct version_maker {
 	const char *instance;
 	mode_t mode;
 	_Atomic uint64_t *next_file;
+	struct huge *huge;                      /* NULL: ordinary pages only */
+	const struct numa_placement *placement; /* NULL: anywhere */
 };
 
 /* Which file is whose. */

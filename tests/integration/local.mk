@@ -30,6 +30,7 @@ stories = \
 	tests/integration/damage \
 	tests/integration/fork \
 	tests/integration/hostile \
+	tests/integration/huge \
 	tests/integration/kill_daemon \
 	tests/integration/kill_trainer \
 	tests/integration/many \
@@ -62,6 +63,12 @@ tests_integration_hostile_SOURCES = tests/integration/hostile.c
 tests_integration_hostile_CPPFLAGS = $(stories_cppflags)
 tests_integration_hostile_CFLAGS = $(unit_cflags)
 tests_integration_hostile_LDADD = $(stories_libs)
+
+tests_integration_huge_SOURCES = tests/integration/huge.c
+tests_integration_huge_CPPFLAGS = $(stories_cppflags)
+tests_integration_huge_CFLAGS = $(unit_cflags) $(JANSSON_CFLAGS)
+tests_integration_huge_LDADD = daemon/libio.la $(stories_libs) \
+	$(JANSSON_LIBS)
 
 tests_integration_kill_daemon_SOURCES = tests/integration/kill_daemon.c
 tests_integration_kill_daemon_CPPFLAGS = $(stories_cppflags)

@@ -80,7 +80,7 @@ run_daemon(const struct daemon *daemon, int out)
 	size_t n = 0;
 
 	for (char *word = wrapper ? strtok(wrapper, " ") : NULL;
-	     word && n < ARGUMENTS_MAX - 8; word = strtok(NULL, " "))
+	     word && n < ARGUMENTS_MAX - 9; word = strtok(NULL, " "))
 		arguments[n++] = word;
 	arguments[n++] = strdup(daemon_program());
 	arguments[n++] = strdup("--instance");
@@ -89,6 +89,8 @@ run_daemon(const struct daemon *daemon, int out)
 	arguments[n++] = strdup(daemon->address);
 	arguments[n++] = strdup("--workers");
 	arguments[n++] = strdup("2");
+	if (daemon->option)
+		arguments[n++] = strdup(daemon->option);
 
 	(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
 	(void)dup2(out, STDOUT_FILENO);

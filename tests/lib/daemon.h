@@ -17,8 +17,9 @@
 struct daemon {
 	char instance[48];
 	char address[ADDRESS_SIZE];
-	char log[128]; /* file with all that it wrote to stderr */
-	pid_t pid;     /* 0: it does not run */
+	char log[128];      /* file with all that it wrote to stderr */
+	pid_t pid;          /* 0: it does not run */
+	const char *option; /* one more for its command line, or NULL */
 };
 
 /* Choose an instance and an address that nobody else has; start nothing. */

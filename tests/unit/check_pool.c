@@ -3,6 +3,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/prctl.h>
 
 #include "daemon/io/pool.h"
 #include "tests/lib/turn.h"
@@ -219,6 +220,173 @@ START_TEST(idle_worker_takes_the_next_jobs_chunk)
 }
 END_TEST
 
+/* A job whose chunks note who ran them. */
+struct noted {
+	struct job job;
+	unsigned int slow; /* the chunk that lasts until the others have run */
+	_Atomic unsigned int n_runs;
+	char names[N_CHUNKS_MAX][16]; /* of the threads */
+	bool is_done;
+};
+
+static void
+end_noted(struct job *job)
+{
+	container_of(job, struct noted, job)->is_done = true;
+}
+
+static void
+note_thread(struct noted *noted, unsigned int chunk)
+{
+	(void)prctl(PR_GET_NAME, noted->names[chunk]);
+	noted->n_runs++;
+}
+
+/* The first chunk of each half waits until the other's has begun. */
+static void
+meet_and_note(struct job *job, unsigned int chunk)
+{
+	struct noted *noted = container_of(job, struct noted, job);
+
+	if (chunk % (job->n_chunks / 2) == 0) {
+		int r = pthread_barrier_wait(&barrier);
+
+		must(r == 0 || r == PTHREAD_BARRIER_SERIAL_THREAD);
+	}
+	note_thread(noted, chunk);
+}
+
+START_TEST(worker_begins_with_the_same_part_of_every_job)
+{
+	struct pool_options options = { .n_workers = 2 };
+
+	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, 2), 0);
+	start_pool(&options);
+	for (unsigned int i = 0; i < 50; i++) {
+		struct noted noted = {
+			.job = { .n_chunks = 2 + 2 * i,
+				 meet_and_note,
+				 end_noted },
+		};
+
+		pool_submit(pool, &noted.job);
+		turn_until(&loop, noted.is_done);
+		ck_assert_uint_eq(noted.n_runs, noted.job.n_chunks);
+		ck_assert_str_eq(noted.names[0], "emad-work-0");
+		ck_assert_str_eq(noted.names[noted.job.n_chunks / 2],
+				 "emad-work-1");
+	}
+}
+END_TEST
+
+static void
+outlast(struct job *job, unsigned int chunk)
+{
+	struct noted *noted = container_of(job, struct noted, job);
+
+	while (chunk == noted->slow && noted->n_runs < job->n_chunks - 1)
+		(void)sched_yield();
+	note_thread(noted, chunk);
+}
+
+START_TEST(others_take_all_that_a_slow_worker_leaves)
+{
+	struct pool_options options = { .n_workers = 3 };
+
+	start_pool(&options);
+	for (unsigned int slow = 0; slow < 60; slow += 7) {
+		struct noted noted = {
+			.job = { .n_chunks = 60, outlast, end_noted },
+			.slow = slow,
+		};
+
+		pool_submit(pool, &noted.job);
+		turn_until(&loop, noted.is_done);
+		ck_assert_uint_eq(noted.n_runs, 60);
+	}
+}
+END_TEST
+
+START_TEST(workers_that_share_one_cpu_share_the_chunks)
+{
+	struct pool_options options = { .n_workers = 3, .pinned = true };
+	struct noted noted = {
+		.job = { .n_chunks = 60, outlast, end_noted },
+	};
+	cpu_set_t own;
+	cpu_set_t one;
+
+	CPU_ZERO(&one);
+	ck_assert_int_eq(sched_getaffinity(0, sizeof own, &own), 0);
+	for (size_t cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++)
+		if (CPU_ISSET(cpu, &own))
+			CPU_SET(cpu, &one);
+	options.cpus = &one;
+	start_pool(&options);
+	pool_submit(pool, &noted.job);
+	turn_until(&loop, noted.is_done);
+	ck_assert_uint_eq(noted.n_runs, 60);
+}
+END_TEST
+
+static void
+count_run_here(struct job *job, unsigned int chunk)
+{
+	struct counted *counted = container_of(job, struct counted, job);
+
+	ck_assert(pthread_equal(pthread_self(), loop_thread));
+	/* In order: all before it have run. */
+	ck_assert(chunk == 0 || counted->n_runs[chunk - 1] == 1);
+	counted->n_runs[chunk]++;
+}
+
+START_TEST(idle_pool_lets_a_job_run_on_the_loop)
+{
+	struct pool_options options = { .n_workers = 2 };
+	struct counted *here = new_counted(5);
+
+	start_pool(&options);
+	here->job.run = count_run_here;
+	ck_assert(pool_run_here_if_idle(pool, &here->job));
+	ck_assert_int_eq(here->n_done, 0);
+	here->n_done = 1;
+	check_and_free(here);
+	here = new_counted(0);
+	ck_assert(pool_run_here_if_idle(pool, &here->job));
+	here->n_done = 1;
+	check_and_free(here);
+}
+END_TEST
+
+START_TEST(busy_pool_lets_no_job_run_on_the_loop)
+{
+	struct pool_options options = { .n_workers = 2 };
+	struct counted *first = new_counted(1);
+	struct counted *second = new_counted(0);
+	struct counted *here = new_counted(5);
+
+	ck_assert_int_eq(pthread_barrier_init(&barrier, NULL, 2), 0);
+	first->job.run = meet;
+	start_pool(&options);
+	/* Running, as long as we do not meet it. */
+	pool_submit(pool, &first->job);
+	ck_assert(!pool_run_here_if_idle(pool, &here->job));
+	(void)pthread_barrier_wait(&barrier);
+	turn_until(&loop, first->n_done > 0);
+	/* Finished, but not delivered: it must not be overtaken. */
+	pool_submit(pool, &second->job);
+	ck_assert(!pool_run_here_if_idle(pool, &here->job));
+	turn_until(&loop, second->n_done > 0);
+	check_and_free(first);
+	check_and_free(second);
+	for (unsigned int i = 0; i < 5; i++)
+		ck_assert_int_eq(here->n_runs[i], 0);
+	here->job.run = count_run_here;
+	ck_assert(pool_run_here_if_idle(pool, &here->job));
+	free(here);
+}
+END_TEST
+
 START_TEST(close_delivers_everything_first)
 {
 	struct pool_options options = { .n_workers = 2 };
@@ -274,6 +442,11 @@ pool_suite(void)
 	tcase_add_test(jobs, done_may_submit_the_next_job);
 	tcase_add_test(jobs, chunks_of_one_job_run_side_by_side);
 	tcase_add_test(jobs, idle_worker_takes_the_next_jobs_chunk);
+	tcase_add_test(jobs, worker_begins_with_the_same_part_of_every_job);
+	tcase_add_test(jobs, others_take_all_that_a_slow_worker_leaves);
+	tcase_add_test(jobs, workers_that_share_one_cpu_share_the_chunks);
+	tcase_add_test(jobs, idle_pool_lets_a_job_run_on_the_loop);
+	tcase_add_test(jobs, busy_pool_lets_no_job_run_on_the_loop);
 	tcase_add_test(jobs, close_delivers_everything_first);
 	tcase_add_test(jobs, done_may_close_the_pool);
 	suite_add_tcase(suite, jobs);

@@ -174,6 +174,10 @@ START_TEST(worker_stays_on_the_cpus_it_is_given)
 
 	ck_assert_uint_eq(pool_n_workers(pool), 1);
 	ck_assert(CPU_EQUAL(&view.cpus, &cpus));
+	if (options.pinned)
+		ck_assert(CPU_ISSET((size_t)pool_worker_cpu(pool, 0), &cpus));
+	else
+		ck_assert_int_eq(pool_worker_cpu(pool, 0), -1);
 }
 END_TEST
 

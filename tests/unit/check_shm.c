@@ -9,6 +9,7 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
+#include "daemon/io/huge.h"
 #include "daemon/io/shm.h"
 #include "tests/lib/fault.h"
 #include "tests/lib/small_shm.h"
@@ -94,8 +95,50 @@ START_TEST(size_that_no_file_can_have_is_an_error)
 }
 END_TEST
 
+/* Pages of address space that this process uses. */
+static unsigned long
+count_pages(void)
+{
+	owned_fd fd = open("/proc/self/statm", O_RDONLY);
+	char text[100] = "";
+
+	ck_assert_int_gt(read(fd, text, sizeof text - 1), 0);
+	return strtoul(text, NULL, 10);
+}
+
+START_TEST(segment_that_holds_a_huge_page_begins_where_one_may)
+{
+	static const uint64_t sizes[] = { HUGE_PAGE_SIZE, HUGE_PAGE_SIZE + 1,
+					  5 * HUGE_PAGE_SIZE - 4096 };
+
+	for (size_t i = 0; i < array_size(sizes); i++) {
+		unsigned long before = count_pages();
+		unsigned long n_pages = (sizes[i] + 4095) / 4096;
+		struct shm adopted;
+
+		ck_assert_int_eq(shm_create(&shm, name, sizes[i], 0600), 0);
+		ck_assert_uint_eq((uintptr_t)shm.base % HUGE_PAGE_SIZE, 0);
+		ck_assert_uint_eq(count_pages(), before + n_pages);
+		ck_assert_int_eq(shm_adopt(&adopted, name), 0);
+		ck_assert_uint_eq((uintptr_t)adopted.base % HUGE_PAGE_SIZE, 0);
+		ck_assert_uint_eq(count_pages(), before + 2 * n_pages);
+		memset(adopted.base, 7, sizes[i]);
+		ck_assert_int_eq(((char *)shm.base)[sizes[i] - 1], 7);
+		shm_close(&adopted);
+		ck_assert_int_eq(shm_unlink_name(&shm), 0);
+		shm_close(&shm);
+		ck_assert_uint_eq(count_pages(), before);
+	}
+}
+END_TEST
+
 START_TEST(every_failing_call_of_create_leaves_nothing_behind)
 {
+	static const struct {
+		uint64_t size;
+		int n_calls;
+	} cases[] = { { 10000, 6 }, { HUGE_PAGE_SIZE + 10000, 7 } };
+	unsigned long n_pages = count_pages();
 	struct shm before = shm;
 	int n_fds = fault_count_fds();
 	int n_failures = 0;
@@ -103,23 +146,24 @@ START_TEST(every_failing_call_of_create_leaves_nothing_behind)
 
 	for (;;) {
 		fault_arm(n_failures, ENOMEM);
-		r = shm_create(&shm, name, 10000, 0600);
+		r = shm_create(&shm, name, cases[_i].size, 0600);
 		if (!fault_disarm())
 			break;
 		ck_assert_int_eq(r, -ENOMEM);
+		ck_assert_uint_eq(count_pages(), n_pages);
 		ck_assert_mem_eq(&shm, &before, sizeof shm);
 		ck_assert_int_eq(fault_count_fds(), n_fds);
 		ck_assert(!name_exists());
 		n_failures++;
 	}
 	ck_assert_int_eq(r, 0);
-	ck_assert_int_eq(n_failures, 6);
+	ck_assert_int_eq(n_failures, cases[_i].n_calls);
 }
 END_TEST
 
 START_TEST(interrupted_reservation_is_tried_again)
 {
-	fault_arm(3, EINTR);
+	fault_arm(4, EINTR);
 	ck_assert_int_eq(shm_create(&shm, name, 10000, 0600), 0);
 	ck_assert(fault_disarm());
 }
@@ -304,7 +348,10 @@ shm_suite(void)
 	tcase_add_test(create, taken_name_is_refused_whatever_has_it);
 	tcase_add_test(create, size_that_no_file_can_have_is_an_error);
 	tcase_add_test(create,
-		       every_failing_call_of_create_leaves_nothing_behind);
+		       segment_that_holds_a_huge_page_begins_where_one_may);
+	tcase_add_loop_test(create,
+			    every_failing_call_of_create_leaves_nothing_behind,
+			    0, 2);
 	tcase_add_test(create, interrupted_reservation_is_tried_again);
 	tcase_add_test(create,
 		       pages_are_touched_where_the_kernel_cannot_be_asked_to);

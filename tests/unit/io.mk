@@ -1,4 +1,4 @@
-# Unit tests of daemon/io, and of the list.
+# Unit tests of daemon/io, of the list, and of proto/map.
 
 # The calls that tests/lib/fault.c lets fail.
 fault_ldflags = $(AM_LDFLAGS) \
@@ -23,6 +23,25 @@ tests_unit_check_shm_names_CFLAGS = $(unit_cflags)
 tests_unit_check_shm_names_LDFLAGS = $(fault_ldflags)
 tests_unit_check_shm_names_LDADD = daemon/libio.la $(unit_libs)
 
+unit_tests += tests/unit/check_map
+tests_unit_check_map_SOURCES = tests/unit/check_map.c \
+	tests/lib/fault.c tests/lib/fault.h
+tests_unit_check_map_CFLAGS = $(unit_cflags)
+tests_unit_check_map_LDFLAGS = $(fault_ldflags)
+tests_unit_check_map_LDADD = proto/libproto.la $(unit_libs)
+
+unit_tests += tests/unit/check_huge
+tests_unit_check_huge_SOURCES = tests/unit/check_huge.c \
+	tests/lib/fault.c tests/lib/fault.h tests/lib/turn.h
+tests_unit_check_huge_CFLAGS = $(unit_cflags)
+tests_unit_check_huge_LDFLAGS = $(fault_ldflags)
+tests_unit_check_huge_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
+
+unit_tests += tests/unit/check_numa
+tests_unit_check_numa_SOURCES = tests/unit/check_numa.c tests/lib/turn.h
+tests_unit_check_numa_CFLAGS = $(unit_cflags)
+tests_unit_check_numa_LDADD = daemon/libio.la $(unit_libs) $(UV_LIBS)
+
 unit_tests += tests/unit/check_shm_lease
 tests_unit_check_shm_lease_SOURCES = tests/unit/check_shm_lease.c
 tests_unit_check_shm_lease_CFLAGS = $(unit_cflags)
@@ -39,6 +58,11 @@ unit_tests += tests/unit/check_guard
 tests_unit_check_guard_SOURCES = tests/unit/check_guard.c
 tests_unit_check_guard_CFLAGS = $(unit_cflags)
 tests_unit_check_guard_LDADD = daemon/libio.la $(unit_libs)
+
+unit_tests += tests/unit/check_parts
+tests_unit_check_parts_SOURCES = tests/unit/check_parts.c
+tests_unit_check_parts_CFLAGS = $(unit_cflags)
+tests_unit_check_parts_LDADD = daemon/libio.la $(unit_libs)
 
 unit_tests += tests/unit/check_pool
 tests_unit_check_pool_SOURCES = tests/unit/check_pool.c tests/lib/turn.h
