@@ -146,6 +146,7 @@ model_huge_size(const struct model *model)
 		size += shm_huge_size(&versions->current.shm);
 		size += shm_huge_size(&versions->next.shm);
 		size += shm_huge_size(&versions->spare.shm);
+		size += rest_huge_size(&versions->rest);
 	}
 	for (unsigned int i = 0; session && i < session->n_slots; i++)
 		size += shm_huge_size(&session->slots[i]);

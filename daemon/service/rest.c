@@ -80,6 +80,16 @@ rest_has_file(const struct rest *rest, const char *name)
 	return false;
 }
 
+uint64_t
+rest_huge_size(const struct rest *rest)
+{
+	uint64_t size = 0;
+
+	for (unsigned int i = 0; i < 2; i++)
+		size += shm_huge_size(&rest->files[i].shm);
+	return size;
+}
+
 struct header_check {
 	const struct rest *rest;
 	const struct version_state *state;
@@ -184,7 +194,8 @@ fill(struct rest_file *file, const struct rest_supply *supply)
 }
 
 int
-rest_supply_make(struct rest_supply *supply)
+rest_supply_make(struct rest_supply *supply, struct huge *huge,
+		 const struct numa_placement *placement)
 {
 	const struct rest *rest = supply->rest;
 
@@ -199,7 +210,10 @@ rest_supply_make(struct rest_supply *supply)
 		/* Hidden names are this daemon's: what has one is stale. */
 		r = shm_remove(name);
 		if (r == 0)
-			r = shm_create(&file->shm, name, rest_size(rest), 0600);
+			r = shm_create_placed(&file->shm, name, rest_size(rest),
+					      0600, placement);
+		if (r == 0)
+			shm_collapse(&file->shm, huge);
 		if (r == 0 && i == rest->current)
 			r = fill(file, supply);
 		if (r < 0)

@@ -41,8 +41,9 @@ void rest_deinit(struct rest *rest, bool remove);
 /* Bytes of one file; 0: no files. */
 uint64_t rest_size(const struct rest *rest);
 
-/* Bytes of shared memory held. */
+/* Bytes of shared memory held, and of them those in huge pages. */
 uint64_t rest_memory(const struct rest *rest);
+uint64_t rest_huge_size(const struct rest *rest);
 
 /*
  * Take up what an earlier daemon left for a version in @state.  False: that is
@@ -63,7 +64,8 @@ struct rest_supply
 rest_want(const struct rest *rest, const char *average, uint64_t average_size);
 
 /* Any thread.  -ENOSPC, -EFAULT, ...; what was made stays in @supply. */
-int rest_supply_make(struct rest_supply *supply);
+int rest_supply_make(struct rest_supply *supply, struct huge *huge,
+		     const struct numa_placement *placement);
 void rest_supply_discard(struct rest_supply *supply);
 unsigned int rest_supply_n_missing(const struct rest_supply *supply);
 void rest_take(struct rest *rest, struct rest_supply *supply);

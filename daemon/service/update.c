@@ -1,7 +1,6 @@
 #include "daemon/service/update.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <limits.h>
 #include <string.h>
 
@@ -14,8 +13,7 @@
 /* Above this many bytes written, stores go past the cache. */
 #define STREAM_SIZE (24 * 1024 * 1024)
 
-/* Up to this many, the loop is done sooner than a worker is woken. */
-#define SMALL_SIZE (128 * 1024)
+#define SMALL_SIZE (128 * 1024) /* done sooner than a worker is woken */
 
 static void
 free_update(struct update *update)
@@ -63,10 +61,10 @@ end(struct update *update)
 	struct model *model = update->model;
 	bool is_public = update->is_public;
 
+	must(model->update == update);
 	for (size_t i = 0; i < model->n_profiles; i++)
 		if (is_active(update, i))
 			versions_abandon(&model->profiles[i]);
-	must(model->update == update);
 	model->update = NULL;
 	free_update(update);
 	if (is_public)
@@ -107,11 +105,7 @@ was_retried(struct update *update)
 	return true;
 }
 
-static void
-refuse(struct update *update, enum status status, const char *format, ...)
-	__attribute__((format(printf, 3, 4)));
-
-static void
+static __attribute__((format(printf, 3, 4))) void
 refuse(struct update *update, enum status status, const char *format, ...)
 {
 	struct result result = { .status = status };
@@ -246,13 +240,13 @@ set_target(struct update *update, size_t profile)
 {
 	struct versions *versions = &update->model->profiles[profile];
 	struct average_target *target = &update->batch.targets[profile];
-	const struct plan *plan = update->model->plan;
 
 	target->current = versions_current_data(versions);
 	target->next = versions_next_data(versions);
 	target->rest = rest_current_data(&versions->rest);
 	target->next_rest = rest_next_data(&versions->rest);
-	target->sums = xcalloc(plan->n_pieces, sizeof *target->sums);
+	target->sums =
+		xcalloc(update->average.plan->n_pieces, sizeof *target->sums);
 }
 
 static void
@@ -286,7 +280,11 @@ submit(struct update *update)
 		.run = update_run_chunk,
 		.done = on_done,
 	};
-	pool_submit(model->state->pool, &update->job);
+	if (written > SMALL_SIZE ||
+	    !pool_run_here_if_idle(model->state->pool, &update->job))
+		pool_submit(model->state->pool, &update->job);
+	else
+		on_done(&update->job);
 }
 
 /* False: some average has no file to write its next version into. */

@@ -104,7 +104,7 @@ version_supply_make(struct version_supply *supply,
 		shm_collapse(&file->shm, maker->huge);
 		supply->n_made++;
 	}
-	return rest_supply_make(&supply->rest);
+	return rest_supply_make(&supply->rest, maker->huge, maker->placement);
 }
 
 uint64_t
