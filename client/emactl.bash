@@ -56,6 +56,10 @@ _emactl_value() {
 		mapfile -t COMPREPLY < <(compgen -W \
 			"ema_pytorch ema_pytorch_0.7 constant" -- "$2")
 		;;
+	--accumulator)
+		mapfile -t COMPREPLY < <(compgen -W \
+			"float32 float32_compensated float64" -- "$2")
+		;;
 	--timeout)
 		mapfile -t COMPREPLY < <(compgen -W "inf" -- "$2")
 		;;
@@ -63,7 +67,7 @@ _emactl_value() {
 		--update-after-step | --update-every | --inv-gamma | \
 		--power | --min-value | --param-or-buffer-names-no-ema | \
 		--ignore-names | --ignore-startswith-names | --steps | \
-		--from | --to | --points) ;;
+		--from | --to | --points | --tensors) ;;
 	*)
 		return 1
 		;;
