@@ -15,7 +15,7 @@
 /* X(name, name in messages and files, bytes beside each float, what) */
 #define ACCUMULATORS(X)                                                        \
 	X(FLOAT32, "float32", 0, "float32, bit for bit as torch")              \
-	X(COMPENSATED, "float32_compensated", 4,                               \
+	X(COMPENSATED, "float32_compensated", 2,                               \
 	  "float32, and what it rounded away (Kahan)")                         \
 	X(FLOAT64, "float64", 8, "float64, rounded when published")
 

@@ -213,7 +213,7 @@ version_header_init_rest(struct version_header *ret_header, const char *model,
 	bool is_double = accumulator == ACCUMULATOR_FLOAT64;
 	const struct tensor tensor = {
 		.name = is_double ? "average" : "compensation",
-		.dtype = is_double ? DTYPE_F64 : DTYPE_F32,
+		.dtype = is_double ? DTYPE_F64 : DTYPE_I16,
 		.n_dims = 1,
 		.shape = shape,
 		.n_elements = shape[0],

@@ -102,7 +102,7 @@ version_header_init_slot(struct version_header *ret_header, const char *model,
 
 /*
  * Of a file beside an average of @average_size bytes: one flat tensor,
- * "compensation" (F32) or "average" (F64), an element for each float there.
+ * "compensation" (I16) or "average" (F64), an element for each float there.
  * Its state is that of the version it belongs to.
  */
 void

@@ -35,8 +35,8 @@ struct kernel_target {
 	void *next;
 	/*
 	 * Where @accumulator is not FLOAT32 and the average is of floats, what
-	 * is kept beside the average: the compensation (F32) or the average
-	 * itself (F64).  KEEP and LERP read @rest.
+	 * is kept beside the average: the compensation (16 bits) or the
+	 * average itself (F64).  KEEP and LERP read @rest.
 	 */
 	enum accumulator accumulator;
 	const void *rest;

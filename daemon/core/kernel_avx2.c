@@ -111,6 +111,87 @@ line_load_f8_e4m3(const char *from)
 	};
 }
 
+INLINE __m256
+widen_i16(__m128i bits)
+{
+	return _mm256_cvtepi32_ps(_mm256_cvtepi16_epi32(bits));
+}
+
+INLINE struct line
+line_load_i16(const char *from)
+{
+	return (struct line) {
+		widen_i16(load_half(from)),
+		widen_i16(load_half(from + 16)),
+	};
+}
+
+/* Integers that fit.  Packing works on halves of registers: put in order. */
+INLINE __m256i
+narrow_i16(struct line x)
+{
+	__m256i packed = _mm256_packs_epi32(_mm256_cvtps_epi32(x.low),
+					    _mm256_cvtps_epi32(x.high));
+
+	return _mm256_permute4x64_epi64(packed, 0xD8);
+}
+
+INLINE void
+line_store_i16(char *to, struct line x)
+{
+	_mm256_storeu_si256((__m256i *)(void *)to, narrow_i16(x));
+}
+
+INLINE void
+line_stream_i16(char *to, struct line x)
+{
+	_mm256_stream_si256((__m256i *)(void *)to, narrow_i16(x));
+}
+
+INLINE __m256
+power(__m256 x)
+{
+	return _mm256_and_ps(
+		x, _mm256_castsi256_ps(_mm256_set1_epi32(0x7F800000)));
+}
+
+INLINE struct line
+line_power(struct line x)
+{
+	return (struct line) { power(x.low), power(x.high) };
+}
+
+INLINE __m256
+inverse_power(__m256 x)
+{
+	__m256i exponent = _mm256_castps_si256(power(x));
+
+	return _mm256_castsi256_ps(
+		_mm256_sub_epi32(_mm256_set1_epi32(0x7F000000), exponent));
+}
+
+INLINE struct line
+line_inverse_power(struct line x)
+{
+	return (struct line) { inverse_power(x.low), inverse_power(x.high) };
+}
+
+/* The minimum of a NaN and another number is that number. */
+INLINE __m256
+round_i16(__m256 x)
+{
+	__m256 whole = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT |
+						  _MM_FROUND_NO_EXC);
+
+	return _mm256_min_ps(whole, _mm256_set1_ps(32767.0F));
+}
+
+INLINE struct line
+line_round_i16(struct line x)
+{
+	return (struct line) { round_i16(x.low), round_i16(x.high) };
+}
+
 INLINE void
 line_store(char *to, struct line x)
 {

@@ -89,6 +89,62 @@ line_load_f8_e4m3(const char *from)
 						  _mm512_castsi512_ps(nans)) };
 }
 
+INLINE struct line
+line_load_i16(const char *from)
+{
+	__m256i bits = _mm256_loadu_si256((const __m256i *)(const void *)from);
+
+	return (struct line) { _mm512_cvtepi32_ps(
+		_mm512_cvtepi16_epi32(bits)) };
+}
+
+/* Integers that fit. */
+INLINE __m256i
+narrow_i16(struct line x)
+{
+	return _mm512_cvtepi32_epi16(_mm512_cvtps_epi32(x.v));
+}
+
+INLINE void
+line_store_i16(char *to, struct line x)
+{
+	_mm256_storeu_si256((__m256i *)(void *)to, narrow_i16(x));
+}
+
+INLINE void
+line_stream_i16(char *to, struct line x)
+{
+	_mm256_stream_si256((__m256i *)(void *)to, narrow_i16(x));
+}
+
+INLINE struct line
+line_power(struct line x)
+{
+	__m512i exponent = _mm512_and_si512(_mm512_castps_si512(x.v),
+					    _mm512_set1_epi32(0x7F800000));
+
+	return (struct line) { _mm512_castsi512_ps(exponent) };
+}
+
+INLINE struct line
+line_inverse_power(struct line x)
+{
+	__m512i exponent = _mm512_castps_si512(line_power(x).v);
+
+	return (struct line) { _mm512_castsi512_ps(
+		_mm512_sub_epi32(_mm512_set1_epi32(0x7F000000), exponent)) };
+}
+
+/* The minimum of a NaN and another number is that number. */
+INLINE struct line
+line_round_i16(struct line x)
+{
+	__m512 whole = _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT |
+							 _MM_FROUND_NO_EXC);
+
+	return (struct line) { _mm512_min_ps(whole, _mm512_set1_ps(32767.0F)) };
+}
+
 INLINE void
 line_store(char *to, struct line x)
 {

@@ -9,7 +9,11 @@
  *   FUSES             whether wide_fma() is one instruction
  *   LINE, WIDE        how many floats a struct line, how many doubles a
  *                     struct wide holds: 64 bytes of the average, or one
- *   line_...()        loads that convert to float, stores, arithmetic
+ *   line_...()        loads that convert to float, stores, arithmetic;
+ *                     line_power(x), the power of two that x's exponent is (0:
+ *                     none), line_inverse_power(x), 1 over that, and
+ *                     line_round_i16(x), to the nearest integer (ties: even)
+ *                     of at most 32767, and a NaN to that
  *   wide_...()        the same for doubles; line_widen(), wide_narrow()
  *   prefetch(), stream_end()
  *
@@ -126,7 +130,7 @@ kind_average_size(enum kind kind)
 static inline size_t
 mode_rest_size(enum mode mode)
 {
-	return mode == MODE_COMPENSATED ? 4 : mode == MODE_FLOAT64 ? 8 : 0;
+	return mode == MODE_COMPENSATED ? 2 : mode == MODE_FLOAT64 ? 8 : 0;
 }
 
 /* Elements of a line. */
@@ -250,20 +254,33 @@ lerp_f64(const struct factor *factor, struct wide e, struct wide p)
 
 /*
  * The average is e + c: what the float e cannot hold of it is in c, as in
- * Kahan's summation.  TwoSum is exact whichever of e and y is larger.
+ * Kahan's summation.  As c is at most half a unit in the last place of e, it
+ * is kept in 16 bits, as k = c / ulp(e) * 2^16; ulp(e) = 2^-23 power(e).
  */
+INLINE struct line
+compensation_of(struct line e, struct line k)
+{
+	struct line scaled = line_multiply(k, line_splat(0x1p-39F));
+
+	return line_multiply(scaled, line_power(e));
+}
+
+/* TwoSum (Knuth) is exact whichever of e and y is larger. */
 INLINE void
-add_compensated(const struct factor *factor, struct line *e, struct line *c,
+add_compensated(const struct factor *factor, struct line *e, struct line *k,
 		struct line p)
 {
 	struct line w = line_splat((float)factor->weight);
-	struct line d = line_subtract(line_subtract(p, *e), *c);
-	struct line y = line_fma(d, w, *c);
+	struct line c = compensation_of(*e, *k);
+	struct line d = line_subtract(line_subtract(p, *e), c);
+	struct line y = line_fma(d, w, c);
 	struct line t = line_add(*e, y);
 	struct line z = line_subtract(t, *e);
+	struct line rest = line_add(line_subtract(*e, line_subtract(t, z)),
+				    line_subtract(y, z));
+	struct line scaled = line_multiply(rest, line_inverse_power(t));
 
-	*c = line_add(line_subtract(*e, line_subtract(t, z)),
-		      line_subtract(y, z));
+	*k = line_round_i16(line_multiply(scaled, line_splat(0x1p39F)));
 	*e = t;
 }
 
@@ -308,21 +325,24 @@ step_compensated(enum kind kind, bool stream, const struct pass *pass, size_t i,
 	size_t last = pass->n_snapshots - 1, at = i * kind_size(kind);
 	const struct part *part = &pass->parts[0];
 	struct line p = line_load(kind, pass->snapshots[last] + at);
-	struct line e = p, c = line_splat(0.0F);
+	struct line e = p, k = line_splat(0.0F);
 
 	if (!pass->fresh) {
 		e = line_load_f32(part->current + i * 4);
-		c = line_load_f32(part->rest + i * 4);
+		k = line_load_i16(part->rest + i * 2);
 		for (size_t j = 0; j < last; j++) {
 			struct line q =
 				line_load(kind, pass->snapshots[j] + at);
 
 			note_fault(sums, q);
-			add_compensated(&pass->factors[j], &e, &c, q);
+			add_compensated(&pass->factors[j], &e, &k, q);
 		}
-		add_compensated(&pass->factors[last], &e, &c, p);
+		add_compensated(&pass->factors[last], &e, &k, p);
 	}
-	line_put(stream, part->next_rest + i * 4, c);
+	if (stream)
+		line_stream_i16(part->next_rest + i * 2, k);
+	else
+		line_store_i16(part->next_rest + i * 2, k);
 	end_f32(stream, part, i, e, p, lane, sums);
 }
 

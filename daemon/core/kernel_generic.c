@@ -105,6 +105,59 @@ line_load_f8_e4m3(const char *from)
 	return (struct line) { line_of_f16(sign << 15 | rest << 7).v * 256.0F };
 }
 
+INLINE struct line
+line_load_i16(const char *from)
+{
+	int16_t bits;
+
+	memcpy(&bits, from, sizeof bits);
+	return (struct line) { (float)bits };
+}
+
+/* An integer that fits. */
+INLINE void
+line_store_i16(char *to, struct line x)
+{
+	int16_t bits = (int16_t)x.v;
+
+	memcpy(to, &bits, sizeof bits);
+}
+
+INLINE void
+line_stream_i16(char *to, struct line x)
+{
+	line_store_i16(to, x);
+}
+
+INLINE uint32_t
+exponent_of(struct line x)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &x.v, sizeof bits);
+	return bits & 0x7F800000;
+}
+
+INLINE struct line
+line_power(struct line x)
+{
+	return line_of_bits(exponent_of(x));
+}
+
+INLINE struct line
+line_inverse_power(struct line x)
+{
+	return line_of_bits(0x7F000000 - exponent_of(x));
+}
+
+INLINE struct line
+line_round_i16(struct line x)
+{
+	float whole = rintf(x.v);
+
+	return (struct line) { whole < 32767.0F ? whole : 32767.0F };
+}
+
 INLINE void
 line_store(char *to, struct line x)
 {

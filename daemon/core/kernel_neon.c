@@ -173,6 +173,87 @@ store_f32(char *to, float32x4_t x)
 	vst1q_f32((float *)(void *)to, x);
 }
 
+INLINE float32x4_t
+load_i16(const char *from)
+{
+	int16x4_t bits = vld1_s16((const int16_t *)(const void *)from);
+
+	return vcvtq_f32_s32(vmovl_s16(bits));
+}
+
+INLINE struct line
+line_load_i16(const char *from)
+{
+	return (struct line) {
+		load_i16(from),
+		load_i16(from + 8),
+		load_i16(from + 16),
+		load_i16(from + 24),
+	};
+}
+
+/* Integers that fit. */
+INLINE void
+store_i16(char *to, float32x4_t x)
+{
+	vst1_s16((int16_t *)(void *)to, vmovn_s32(vcvtq_s32_f32(x)));
+}
+
+INLINE void
+line_store_i16(char *to, struct line x)
+{
+	store_i16(to, x.v0);
+	store_i16(to + 8, x.v1);
+	store_i16(to + 16, x.v2);
+	store_i16(to + 24, x.v3);
+}
+
+INLINE void
+line_stream_i16(char *to, struct line x)
+{
+	line_store_i16(to, x);
+}
+
+INLINE float32x4_t
+power(float32x4_t x)
+{
+	return vreinterpretq_f32_u32(
+		vandq_u32(vreinterpretq_u32_f32(x), vdupq_n_u32(0x7F800000)));
+}
+
+INLINE struct line
+line_power(struct line x)
+{
+	return (struct line)EACH(power, x);
+}
+
+INLINE float32x4_t
+inverse_power(float32x4_t x)
+{
+	return vreinterpretq_f32_u32(vsubq_u32(
+		vdupq_n_u32(0x7F000000), vreinterpretq_u32_f32(power(x))));
+}
+
+INLINE struct line
+line_inverse_power(struct line x)
+{
+	return (struct line)EACH(inverse_power, x);
+}
+
+INLINE float32x4_t
+round_i16(float32x4_t x)
+{
+	float32x4_t whole = vrndnq_f32(x), most = vdupq_n_f32(32767.0F);
+
+	return vbslq_f32(vcltq_f32(whole, most), whole, most);
+}
+
+INLINE struct line
+line_round_i16(struct line x)
+{
+	return (struct line)EACH(round_i16, x);
+}
+
 INLINE void
 line_store(char *to, struct line x)
 {

@@ -96,9 +96,10 @@ can_stream(enum kind kind, const struct pass *pass)
 	for (unsigned int i = 1; i < pass->n_parts; i++)
 		if (((uintptr_t)pass->parts[i].next - first) % LINE_SIZE != 0)
 			return false;
+	/* A line of these is half a line of the cache, or two. */
 	return rest_size == 0 ||
 	       ((uintptr_t)pass->parts[0].next_rest + head * rest_size) %
-			       LINE_SIZE ==
+			       (LINE * rest_size) ==
 		       0;
 }
 
