@@ -17,6 +17,9 @@
 /* So many rounds may be thrown away for each that is kept. */
 #define TRIES_PER_ROUND 4
 
+#define QUICK_PATIENCE 2.0 /* seconds of waiting for others to be quiet */
+#define QUICK_TRIES    1
+
 static FILE *json;
 static bool quick;
 
@@ -79,8 +82,10 @@ bench_begin(int argc, char **argv)
 		}
 	}
 	quick = options.quick;
+	if (quick)
+		quiet_set_patience(QUICK_PATIENCE);
 	if (options.size == 0)
-		options.size = (quick ? 64 : 256) * MIB;
+		options.size = (quick ? 64 : 1024) * MIB;
 	if (options.n_rounds == 0)
 		options.n_rounds = quick ? 5 : 11;
 	return options;
@@ -113,7 +118,7 @@ void
 bench_run(struct variant *variants, size_t n_variants, size_t n_rounds)
 {
 	double round[BENCH_VARIANTS_MAX];
-	size_t n_tries = n_rounds * TRIES_PER_ROUND;
+	size_t n_tries = n_rounds * (quick ? QUICK_TRIES : TRIES_PER_ROUND);
 	bool disturbed = false;
 	size_t n = 0;
 
