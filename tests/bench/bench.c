@@ -18,7 +18,7 @@
 #define TRIES_PER_ROUND 4
 
 #define QUICK_PATIENCE 2.0 /* seconds of waiting for others to be quiet */
-#define QUICK_TRIES    1
+#define QUICK_TRIES    2
 
 static FILE *json;
 static bool quick;
@@ -197,6 +197,16 @@ samples_scale(const struct samples *a, double factor)
 
 	for (size_t i = 0; i < a->n; i++)
 		result.values[i] *= factor;
+	return result;
+}
+
+struct samples
+samples_invert(const struct samples *a)
+{
+	struct samples result = *a;
+
+	for (size_t i = 0; i < a->n; i++)
+		result.values[i] = 1.0 / a->values[i];
 	return result;
 }
 

@@ -60,6 +60,7 @@ double samples_median(const struct samples *samples);
 /* Round by round. */
 struct samples samples_divide(const struct samples *a, const struct samples *b);
 struct samples samples_scale(const struct samples *a, double factor);
+struct samples samples_invert(const struct samples *a);
 
 /* The variant with the lowest median. */
 const struct variant *variants_best(const struct variant *variants, size_t n);
