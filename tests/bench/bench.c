@@ -235,6 +235,18 @@ bench_heading(const char *format, ...)
 		     "goal", "holds", "[quartiles] min-max, n");
 }
 
+void
+bench_note(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)putchar('\n');
+	(void)vprintf(format, arguments);
+	va_end(arguments);
+	(void)putchar('\n');
+}
+
 static bool
 goal_holds(struct goal goal, double value)
 {

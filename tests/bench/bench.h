@@ -84,6 +84,9 @@ struct goal {
 void
 bench_heading(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* What is not measured, and why. */
+void bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* One figure: the median of @samples in @unit, beside its goal. */
 void bench_report(const char *name, const char *unit, struct goal goal,
 		  const struct samples *samples);

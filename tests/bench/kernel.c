@@ -221,8 +221,8 @@ bench_single_on(const struct way *base, const char *halves, size_t n_rounds,
 static void
 say_no_huge_pages(void)
 {
-	bench_heading("this machine makes no huge pages of shared memory "
-		      "(MADV_COLLAPSE)");
+	bench_note("this machine makes no huge pages of shared memory "
+		   "(MADV_COLLAPSE)");
 }
 
 static void

@@ -14,7 +14,7 @@
 #define OTHERS_SHARE   0.02
 
 #define LOOK_MS       50
-#define AWAIT_SECONDS 2.0  /* before a round */
+#define AWAIT_SECONDS 2.0 /* before a round */
 
 #define WATCHED_MAX 256
 

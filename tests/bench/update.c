@@ -159,8 +159,8 @@ bench_large(const struct daemon *daemon, size_t size, size_t n_rounds)
 		bench_run(variants, N_WAYS, n_rounds);
 		report_large(variants, size, "huge pages", ".huge");
 	} else {
-		bench_heading("this machine makes no huge pages of shared "
-			      "memory (MADV_COLLAPSE)");
+		bench_note("this machine makes no huge pages of shared "
+			   "memory (MADV_COLLAPSE)");
 	}
 	for (size_t i = 0; i < 3; i++)
 		memory_free(arrays[i], size);
