@@ -228,7 +228,7 @@ say_no_huge_pages(void)
 static void
 bench_single(const struct bench_options *options)
 {
-	size_t size = options->size;
+	size_t size = memory_fit(options->size, 4);
 	char *values = memory_new(size, 4);
 	char *average = memory_new(size, 4);
 	char *out = memory_new(size, 4);
@@ -321,12 +321,13 @@ bench_crowds_on(const struct engine *engine, size_t size, size_t n_rounds,
 static void
 bench_crowds(const struct bench_options *options)
 {
-	size_t size = options->size / 2;
 	char *arrays[1 + 2 * ENGINE_TARGETS_MAX];
+	const size_t n_arrays = sizeof arrays / sizeof *arrays;
+	size_t size = memory_fit(options->size / 2, n_arrays);
 	struct engine engine = { .dtype = DTYPE_F32 };
 	bool huge = true;
 
-	for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+	for (size_t i = 0; i < n_arrays; i++)
 		arrays[i] = memory_new(size, 4);
 	engine.kernel = kernel_choose();
 	engine.snapshot = arrays[0];
@@ -335,13 +336,13 @@ bench_crowds(const struct bench_options *options)
 		engine.next[i] = arrays[2 + 2 * i];
 	}
 	bench_crowds_on(&engine, size, options->n_rounds, &ordinary_pages);
-	for (size_t i = 0; huge && i < sizeof arrays / sizeof *arrays; i++)
+	for (size_t i = 0; huge && i < n_arrays; i++)
 		huge = memory_collapse(arrays[i], size);
 	if (huge)
 		bench_crowds_on(&engine, size, options->n_rounds, &huge_pages);
 	else
 		say_no_huge_pages();
-	for (size_t i = 0; i < sizeof arrays / sizeof *arrays; i++)
+	for (size_t i = 0; i < n_arrays; i++)
 		memory_free(arrays[i], size);
 }
 

@@ -100,6 +100,20 @@ memory_fits(size_t size)
 	return available > LEFT_TO_OTHERS && size <= available - LEFT_TO_OTHERS;
 }
 
+size_t
+memory_fit(size_t size, size_t n_arrays)
+{
+	size_t fitting = size;
+
+	while (fitting > MIB && !memory_fits(n_arrays * fitting))
+		fitting /= 2;
+	if (fitting < size)
+		bench_note("arrays of %zu MiB, since %zu of %zu MiB are not "
+			   "free",
+			   fitting / MIB, n_arrays, size / MIB);
+	return fitting;
+}
+
 struct crew {
 	crew_fn *work;
 	void *arg;
@@ -130,7 +144,7 @@ do_share(const struct crew_member *member)
 	size_t n = crew->n, n_threads = crew->n_threads;
 	size_t each = (n / n_threads + CREW_UNIT - 1) / CREW_UNIT * CREW_UNIT;
 
-	/* A thread more or less is all that rounding up to units makes. */
+	/* The last one also does what rounding leaves over. */
 	if (crew->sharing == CREW_HALVES) {
 		size_t begin = lower(each * member->number, n);
 		bool is_last = member->number + 1 == n_threads;

@@ -32,6 +32,12 @@ bool memory_collapse(void *memory, size_t size);
  */
 bool memory_fits(size_t size);
 
+/*
+ * @size, or its half, its quarter and so on, of which @n_arrays arrays can be
+ * had; says so if it is less.
+ */
+size_t memory_fit(size_t size, size_t n_arrays);
+
 /* Units that are shared out: a chunk of the daemon's, in floats. */
 #define CREW_UNIT ((size_t)32768)
 

@@ -191,7 +191,8 @@ main(int argc, char **argv)
 	story_begin();
 	daemon_new(&daemon);
 	bench_watch(daemon.pid);
-	bench_large(&daemon, options.size, options.n_rounds);
+	/* Two slots, two versions, three arrays. */
+	bench_large(&daemon, memory_fit(options.size, 7), options.n_rounds);
 	bench_small(&daemon, options.n_rounds);
 	bench_watch(0);
 	daemon_stop(&daemon);
