@@ -17,6 +17,9 @@
 /* So many rounds may be thrown away for each that is kept. */
 #define TRIES_PER_ROUND 4
 
+#define QUICK_PATIENCE 2.0 /* seconds of waiting for others to be quiet */
+#define QUICK_TRIES    2
+
 static FILE *json;
 static bool quick;
 
@@ -79,8 +82,10 @@ bench_begin(int argc, char **argv)
 		}
 	}
 	quick = options.quick;
+	if (quick)
+		quiet_set_patience(QUICK_PATIENCE);
 	if (options.size == 0)
-		options.size = (quick ? 64 : 256) * MIB;
+		options.size = (quick ? 64 : 1024) * MIB;
 	if (options.n_rounds == 0)
 		options.n_rounds = quick ? 5 : 11;
 	return options;
@@ -113,7 +118,7 @@ void
 bench_run(struct variant *variants, size_t n_variants, size_t n_rounds)
 {
 	double round[BENCH_VARIANTS_MAX];
-	size_t n_tries = n_rounds * TRIES_PER_ROUND;
+	size_t n_tries = n_rounds * (quick ? QUICK_TRIES : TRIES_PER_ROUND);
 	bool disturbed = false;
 	size_t n = 0;
 
@@ -195,6 +200,16 @@ samples_scale(const struct samples *a, double factor)
 	return result;
 }
 
+struct samples
+samples_invert(const struct samples *a)
+{
+	struct samples result = *a;
+
+	for (size_t i = 0; i < a->n; i++)
+		result.values[i] = 1.0 / a->values[i];
+	return result;
+}
+
 const struct variant *
 variants_best(const struct variant *variants, size_t n)
 {
@@ -218,6 +233,18 @@ bench_heading(const char *format, ...)
 	va_end(arguments);
 	(void)printf("\n%-44s %10s %-8s %-14s %-5s %s\n", "", "median", "unit",
 		     "goal", "holds", "[quartiles] min-max, n");
+}
+
+void
+bench_note(const char *format, ...)
+{
+	va_list arguments;
+
+	va_start(arguments, format);
+	(void)putchar('\n');
+	(void)vprintf(format, arguments);
+	va_end(arguments);
+	(void)putchar('\n');
 }
 
 static bool

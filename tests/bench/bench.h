@@ -60,6 +60,7 @@ double samples_median(const struct samples *samples);
 /* Round by round. */
 struct samples samples_divide(const struct samples *a, const struct samples *b);
 struct samples samples_scale(const struct samples *a, double factor);
+struct samples samples_invert(const struct samples *a);
 
 /* The variant with the lowest median. */
 const struct variant *variants_best(const struct variant *variants, size_t n);
@@ -82,6 +83,9 @@ struct goal {
 /* A line between the figures. */
 void
 bench_heading(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* What is not measured, and why. */
+void bench_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
 /* One figure: the median of @samples in @unit, beside its goal. */
 void bench_report(const char *name, const char *unit, struct goal goal,

@@ -58,5 +58,5 @@ work(void *arg, size_t begin, size_t end)
 double
 engine_run(struct engine *engine, unsigned int n_threads, size_t n)
 {
-	return crew_run(n_threads, work, engine, n);
+	return crew_run(n_threads, engine->sharing, work, engine, n);
 }

@@ -9,6 +9,7 @@
 #include <stddef.h>
 
 #include "daemon/core/kernel.h"
+#include "tests/bench/memory.h"
 
 #define ENGINE_TARGETS_MAX 8
 
@@ -18,6 +19,7 @@ struct engine {
 	const char *snapshot;
 	size_t n_targets;
 	bool separate; /* one pass for each target, not one for all */
+	enum crew_sharing sharing;
 	const char *current[ENGINE_TARGETS_MAX];
 	char *next[ENGINE_TARGETS_MAX];
 };

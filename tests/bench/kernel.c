@@ -1,6 +1,10 @@
 /*
  * The kernels beside what memory allows: bare loops of the same traffic, the
- * plain loop in place, other types; and many averages in one pass.
+ * plain loop in place, other types; and many averages in one pass.  All of it
+ * on ordinary pages, as a new file in /dev/shm has them, and on huge ones.
+ *
+ * The kernel takes chunks as the daemon's workers do; what it is compared with
+ * shares the work out in whichever way is best.
  */
 #include <stdio.h>
 
@@ -10,17 +14,33 @@
 #include "tests/bench/memory.h"
 #include "tests/lib/story.h"
 
-#define N_DISTANCES 5
 #define THREADS_MAX 2
 
-static const size_t distances[N_DISTANCES] = { 0, 512, 1024, 2048, 4096 };
+/* The bare loops. */
+static const struct loop {
+	const char *name;
+	bool pages; /* four pages in lock step, not one line after another */
+	size_t distance; /* bytes ahead to prefetch; 0: not */
+	enum crew_sharing sharing;
+} loops[] = {
+	{ "halves, no prefetch", false, 0, CREW_HALVES },
+	{ "halves, prefetch 512 ahead", false, 512, CREW_HALVES },
+	{ "halves, prefetch 2048 ahead", false, 2048, CREW_HALVES },
+	{ "halves, prefetch 3072 ahead", false, 3072, CREW_HALVES },
+	{ "halves, four pages in lock step", true, 0, CREW_HALVES },
+	{ "chunks, no prefetch", false, 0, CREW_UNITS },
+	{ "chunks, prefetch 512 ahead", false, 512, CREW_UNITS },
+	{ "chunks, prefetch 2048 ahead", false, 2048, CREW_UNITS },
+};
+
+#define N_LOOPS (sizeof loops / sizeof *loops)
 
 /* One way to go over the arrays. */
 struct way {
 	struct engine engine;
 	size_t n;
 	unsigned int n_threads;
-	size_t distance;
+	const struct loop *loop;
 	float *out;
 	float *average;
 	const float *values;
@@ -31,8 +51,13 @@ work_traffic(void *arg, size_t begin, size_t end)
 {
 	const struct way *way = arg;
 
-	loop_traffic(way->out + begin, way->average + begin,
-		     way->values + begin, end - begin, way->distance);
+	if (way->loop->pages)
+		loop_traffic_pages(way->out + begin, way->average + begin,
+				   way->values + begin, end - begin);
+	else
+		loop_traffic(way->out + begin, way->average + begin,
+			     way->values + begin, end - begin,
+			     way->loop->distance);
 }
 
 static void
@@ -49,7 +74,8 @@ run_traffic(void *arg)
 {
 	struct way *way = arg;
 
-	return crew_run(way->n_threads, work_traffic, way, way->n);
+	return crew_run(way->n_threads, way->loop->sharing, work_traffic, way,
+			way->n);
 }
 
 static double
@@ -57,7 +83,8 @@ run_lerp(void *arg)
 {
 	struct way *way = arg;
 
-	return crew_run(way->n_threads, work_lerp, way, way->n);
+	return crew_run(way->n_threads, way->engine.sharing, work_lerp, way,
+			way->n);
 }
 
 static double
@@ -73,65 +100,103 @@ enum {
 	KERNEL_F32,
 	KERNEL_BF16,
 	KERNEL_F16,
-	IN_PLACE,
-	BARE,
-	N_WAYS = BARE + N_DISTANCES,
+	IN_PLACE, /* in halves, and in chunks */
+	BARE = IN_PLACE + 2,
+	N_WAYS = BARE + N_LOOPS,
 };
+
+/* The same figures are taken on each kind of page. */
+struct pages {
+	const char *what;
+	const char *suffix; /* of the figures' names */
+};
+
+static const struct pages ordinary_pages = { "pages of 4 KiB", "" };
+static const struct pages huge_pages = { "huge pages", ".huge" };
+
+static void
+report_figure(const char *name, unsigned int n_threads,
+	      const struct pages *pages, const char *unit, struct goal goal,
+	      const struct samples *samples)
+{
+	char text[64];
+
+	(void)snprintf(text, sizeof text, "%.40s.%ut%s", name, n_threads,
+		       pages->suffix);
+	bench_report(text, unit, goal, samples);
+}
 
 static void
 report_single(const struct variant *variants, unsigned int n_threads,
-	      const struct way *way)
+	      const struct pages *pages)
 {
 	const struct samples *f32 = &variants[KERNEL_F32].seconds;
-	const struct variant *bare =
-		variants_best(&variants[BARE], N_DISTANCES);
+	const struct variant *bare = variants_best(&variants[BARE], N_LOOPS);
+	const struct variant *in_place = variants_best(&variants[IN_PLACE], 2);
 	const struct way *best = bare->arg;
+	struct samples ratio;
+
+	bench_heading("kernel, %u thread(s), %zu MiB of floats, %s; best bare "
+		      "loop: %s",
+		      n_threads, best->n * sizeof(float) / MIB, pages->what,
+		      best->loop->name);
+	ratio = samples_divide(&bare->seconds, f32);
+	report_figure("kernel.speed_to_bare", n_threads, pages, "ratio",
+		      AT_LEAST(0.95), &ratio);
+	ratio = samples_divide(f32, &in_place->seconds);
+	report_figure("kernel.time_to_in_place", n_threads, pages, "ratio",
+		      AT_MOST(1.06), &ratio);
+	ratio = samples_divide(f32, &variants[KERNEL_BF16].seconds);
+	report_figure("kernel.bf16_params_to_f32", n_threads, pages, "ratio",
+		      AT_LEAST(1.35), &ratio);
+	ratio = samples_divide(f32, &variants[KERNEL_F16].seconds);
+	report_figure("kernel.f16_params_to_f32", n_threads, pages, "ratio",
+		      AT_LEAST(1.35), &ratio);
+	ratio = samples_scale(f32, 1e3);
+	report_figure("kernel.time", n_threads, pages, "ms", NO_GOAL, &ratio);
+	ratio = samples_scale(&bare->seconds, 1e3);
+	report_figure("kernel.bare_time", n_threads, pages, "ms", NO_GOAL,
+		      &ratio);
+}
+
+/* What a second thread is worth, to the kernel and to the bare loop. */
+static void
+report_scaling(struct variant (*variants)[N_WAYS], const struct pages *pages)
+{
+	const struct variant *one = variants_best(&variants[0][BARE], N_LOOPS);
+	const struct variant *two = variants_best(&variants[1][BARE], N_LOOPS);
 	struct samples ratio;
 	char name[64];
 
-	bench_heading("kernel, %u thread(s), %zu MiB of floats; best bare "
-		      "loop prefetches %zu bytes ahead",
-		      n_threads, way->n * sizeof(float) / MIB, best->distance);
-	ratio = samples_divide(&bare->seconds, f32);
-	(void)snprintf(name, sizeof name, "kernel.speed_to_bare.%ut",
-		       n_threads);
-	bench_report(name, "ratio", AT_LEAST(0.95), &ratio);
-	ratio = samples_divide(f32, &variants[IN_PLACE].seconds);
-	(void)snprintf(name, sizeof name, "kernel.time_to_in_place.%ut",
-		       n_threads);
-	bench_report(name, "ratio", AT_MOST(1.06), &ratio);
-	ratio = samples_divide(f32, &variants[KERNEL_BF16].seconds);
-	(void)snprintf(name, sizeof name, "kernel.bf16_params_to_f32.%ut",
-		       n_threads);
-	bench_report(name, "ratio", AT_LEAST(1.35), &ratio);
-	ratio = samples_divide(f32, &variants[KERNEL_F16].seconds);
-	(void)snprintf(name, sizeof name, "kernel.f16_params_to_f32.%ut",
-		       n_threads);
-	bench_report(name, "ratio", AT_LEAST(1.35), &ratio);
-	ratio = samples_scale(f32, 1e3);
-	(void)snprintf(name, sizeof name, "kernel.time.%ut", n_threads);
-	bench_report(name, "ms", NO_GOAL, &ratio);
-	ratio = samples_scale(&bare->seconds, 1e3);
-	(void)snprintf(name, sizeof name, "kernel.bare_time.%ut", n_threads);
-	bench_report(name, "ms", NO_GOAL, &ratio);
+	bench_heading("2 threads to 1, %s", pages->what);
+	ratio = samples_divide(&variants[0][KERNEL_F32].seconds,
+			       &variants[1][KERNEL_F32].seconds);
+	(void)snprintf(name, sizeof name, "kernel.speed_2t_to_1t%s",
+		       pages->suffix);
+	bench_report(name, "ratio", AT_LEAST(1.85), &ratio);
+	ratio = samples_divide(&one->seconds, &two->seconds);
+	(void)snprintf(name, sizeof name, "kernel.bare_speed_2t_to_1t%s",
+		       pages->suffix);
+	bench_report(name, "ratio", NO_GOAL, &ratio);
 }
 
 static void
 set_variants(struct variant *variants, struct way *ways, const struct way *base,
-	     unsigned int n_threads, char *halves)
+	     unsigned int n_threads, const char *halves)
 {
 	for (size_t i = 0; i < N_WAYS; i++) {
 		ways[i] = *base;
 		ways[i].n_threads = n_threads;
 		variants[i] = (struct variant) {
 			.run = i >= BARE       ? run_traffic
-			       : i == IN_PLACE ? run_lerp
+			       : i >= IN_PLACE ? run_lerp
 					       : run_engine,
 			.arg = &ways[i],
 		};
 		if (i >= BARE)
-			ways[i].distance = distances[i - BARE];
+			ways[i].loop = &loops[i - BARE];
 	}
+	ways[IN_PLACE].engine.sharing = CREW_HALVES;
 	ways[KERNEL_BF16].engine.dtype = DTYPE_BF16;
 	ways[KERNEL_BF16].engine.snapshot = halves;
 	ways[KERNEL_F16].engine.dtype = DTYPE_F16;
@@ -139,90 +204,105 @@ set_variants(struct variant *variants, struct way *ways, const struct way *base,
 }
 
 static void
-bench_single(const struct bench_options *options)
+bench_single_on(const struct way *base, const char *halves, size_t n_rounds,
+		const struct pages *pages)
 {
-	size_t n = options->size / sizeof(float);
-	char *values = memory_new(options->size, 4);
-	char *average = memory_new(options->size, 4);
-	char *out = memory_new(options->size, 4);
-	char *halves = memory_new(options->size / 2, 2);
 	static struct variant variants[THREADS_MAX][N_WAYS];
 	static struct way ways[THREADS_MAX][N_WAYS];
+
+	for (unsigned int t = 0; t < THREADS_MAX; t++)
+		set_variants(variants[t], ways[t], base, t + 1, halves);
+	bench_run(variants[0], THREADS_MAX * N_WAYS, n_rounds);
+	for (unsigned int t = 0; t < THREADS_MAX; t++)
+		report_single(variants[t], t + 1, pages);
+	report_scaling(variants, pages);
+}
+
+static void
+say_no_huge_pages(void)
+{
+	bench_note("this machine makes no huge pages of shared memory "
+		   "(MADV_COLLAPSE)");
+}
+
+static void
+bench_single(const struct bench_options *options)
+{
+	size_t size = memory_fit(options->size, 4);
+	char *values = memory_new(size, 4);
+	char *average = memory_new(size, 4);
+	char *out = memory_new(size, 4);
+	char *halves = memory_new(size / 2, 2);
 	struct way base = {
 		.engine = {
 			.kernel = kernel_choose(),
 			.dtype = DTYPE_F32,
+			.sharing = CREW_UNITS,
 			.snapshot = values,
 			.n_targets = 1,
 			.current = { average },
 			.next = { out },
 		},
-		.n = n,
+		.n = size / sizeof(float),
 		.out = (float *)(void *)out,
 		.average = (float *)(void *)average,
 		.values = (const float *)(const void *)values,
 	};
-	struct samples ratio;
 
 	insist(base.engine.kernel);
-	for (unsigned int t = 0; t < THREADS_MAX; t++)
-		set_variants(variants[t], ways[t], &base, t + 1, halves);
-	bench_run(variants[0], THREADS_MAX * N_WAYS, options->n_rounds);
 	(void)printf("instruction set: %s\n", base.engine.kernel->name);
-	for (unsigned int t = 0; t < THREADS_MAX; t++)
-		report_single(variants[t], t + 1, &base);
-	ratio = samples_divide(&variants[0][KERNEL_F32].seconds,
-			       &variants[1][KERNEL_F32].seconds);
-	bench_report("kernel.speed_2t_to_1t", "ratio", AT_LEAST(1.85), &ratio);
-	memory_free(values, options->size);
-	memory_free(average, options->size);
-	memory_free(out, options->size);
-	memory_free(halves, options->size / 2);
+	bench_single_on(&base, halves, options->n_rounds, &ordinary_pages);
+	if (memory_collapse(values, size) && memory_collapse(average, size) &&
+	    memory_collapse(out, size) && memory_collapse(halves, size / 2))
+		bench_single_on(&base, halves, options->n_rounds, &huge_pages);
+	else
+		say_no_huge_pages();
+	memory_free(values, size);
+	memory_free(average, size);
+	memory_free(out, size);
+	memory_free(halves, size / 2);
 }
 
-/* K averages at once, and one after another. */
+/*
+ * K averages at once, and one after another: K passes over all of the arrays,
+ * each of which reads the snapshot again.
+ */
 #define N_CROWDS 3
 
 static const size_t crowds[N_CROWDS] = { 2, 4, 8 };
 static const double crowd_goals[N_CROWDS] = { 0.75, 0.67, 0.63 };
 
 static void
-report_crowds(const struct variant *variants, unsigned int n_threads)
+report_crowds(const struct variant *variants, unsigned int n_threads,
+	      size_t size, const struct pages *pages)
 {
-	bench_heading("K averages in one pass, over K passes; %u thread(s)",
-		      n_threads);
+	bench_heading("K averages in one pass, over K passes; %u thread(s), "
+		      "%zu MiB, %s",
+		      n_threads, size / MIB, pages->what);
 	for (size_t i = 0; i < N_CROWDS; i++) {
 		struct samples ratio = samples_divide(
 			&variants[2 * i].seconds, &variants[2 * i + 1].seconds);
 		char name[64];
 
-		(void)snprintf(name, sizeof name,
-			       "profiles.%zu_in_one_pass.%ut", crowds[i],
-			       n_threads);
-		bench_report(name, "ratio", AT_MOST(crowd_goals[i]), &ratio);
+		(void)snprintf(name, sizeof name, "profiles.%zu_in_one_pass",
+			       crowds[i]);
+		report_figure(name, n_threads, pages, "ratio",
+			      AT_MOST(crowd_goals[i]), &ratio);
 	}
 }
 
 static void
-bench_crowds(const struct bench_options *options)
+bench_crowds_on(const struct engine *engine, size_t size, size_t n_rounds,
+		const struct pages *pages)
 {
 	static struct variant variants[THREADS_MAX][2 * N_CROWDS];
 	static struct way ways[THREADS_MAX][2 * N_CROWDS];
-	struct engine engine = {
-		.kernel = kernel_choose(),
-		.dtype = DTYPE_F32,
-		.snapshot = memory_new(options->size, 4),
-	};
 
-	for (size_t i = 0; i < ENGINE_TARGETS_MAX; i++) {
-		engine.current[i] = memory_new(options->size, 4);
-		engine.next[i] = memory_new(options->size, 4);
-	}
 	for (unsigned int t = 0; t < THREADS_MAX; t++)
 		for (size_t i = 0; i < 2 * N_CROWDS; i++) {
 			ways[t][i] = (struct way) {
-				.engine = engine,
-				.n = options->size / sizeof(float),
+				.engine = *engine,
+				.n = size / sizeof(float),
 				.n_threads = t + 1,
 			};
 			ways[t][i].engine.n_targets = crowds[i / 2];
@@ -232,9 +312,38 @@ bench_crowds(const struct bench_options *options)
 				.arg = &ways[t][i],
 			};
 		}
-	bench_run(variants[0], THREADS_MAX * 2 * N_CROWDS, options->n_rounds);
+	bench_run(variants[0], THREADS_MAX * 2 * N_CROWDS, n_rounds);
 	for (unsigned int t = 0; t < THREADS_MAX; t++)
-		report_crowds(variants[t], t + 1);
+		report_crowds(variants[t], t + 1, size, pages);
+}
+
+/* Seventeen arrays, so of half the size. */
+static void
+bench_crowds(const struct bench_options *options)
+{
+	char *arrays[1 + 2 * ENGINE_TARGETS_MAX];
+	const size_t n_arrays = sizeof arrays / sizeof *arrays;
+	size_t size = memory_fit(options->size / 2, n_arrays);
+	struct engine engine = { .dtype = DTYPE_F32 };
+	bool huge = true;
+
+	for (size_t i = 0; i < n_arrays; i++)
+		arrays[i] = memory_new(size, 4);
+	engine.kernel = kernel_choose();
+	engine.snapshot = arrays[0];
+	for (size_t i = 0; i < ENGINE_TARGETS_MAX; i++) {
+		engine.current[i] = arrays[1 + 2 * i];
+		engine.next[i] = arrays[2 + 2 * i];
+	}
+	bench_crowds_on(&engine, size, options->n_rounds, &ordinary_pages);
+	for (size_t i = 0; huge && i < n_arrays; i++)
+		huge = memory_collapse(arrays[i], size);
+	if (huge)
+		bench_crowds_on(&engine, size, options->n_rounds, &huge_pages);
+	else
+		say_no_huge_pages();
+	for (size_t i = 0; i < n_arrays; i++)
+		memory_free(arrays[i], size);
 }
 
 int

@@ -6,8 +6,20 @@
 
 #include <immintrin.h>
 
+/* Floats of an ordinary page, and of those that are walked in lock step. */
+#define PAGE  ((size_t)1024)
+#define GROUP (4 * PAGE)
+
 /* One text for both instruction sets: @V is a vector of @width floats. */
 #define DEFINE_LOOPS(isa, target_, V, width, p)                                \
+	__attribute__((target(target_), always_inline)) static inline void     \
+		traffic_line_##isa(float *out, const float *a, const float *b) \
+	{                                                                      \
+		for (size_t k = 0; k < 16; k += (width))                       \
+			p##_stream_ps(out + k,                                 \
+				      p##_max_ps(p##_loadu_ps(a + k),          \
+						 p##_loadu_ps(b + k)));        \
+	}                                                                      \
 	__attribute__((target(target_))) static void traffic_##isa(            \
 		float *out, const float *a, const float *b, size_t n,          \
 		size_t distance)                                               \
@@ -19,13 +31,22 @@
 				_mm_prefetch((const char *)(b + i) + distance, \
 					     _MM_HINT_T0);                     \
 			}                                                      \
-			for (size_t k = i; k < i + 16; k += (width)) {         \
-				V x = p##_loadu_ps(a + k);                     \
-				V y = p##_loadu_ps(b + k);                     \
-				p##_stream_ps(out + k, p##_max_ps(x, y));      \
-			}                                                      \
+			traffic_line_##isa(out + i, a + i, b + i);             \
 		}                                                              \
 		_mm_sfence();                                                  \
+	}                                                                      \
+	__attribute__((target(target_))) static void traffic_pages_##isa(      \
+		float *out, const float *a, const float *b, size_t n)          \
+	{                                                                      \
+		size_t i = 0;                                                  \
+                                                                               \
+		for (; i + GROUP <= n; i += GROUP)                             \
+			for (size_t k = i; k < i + PAGE; k += 16)              \
+				for (size_t at = k; at < k + GROUP;            \
+				     at += PAGE)                               \
+					traffic_line_##isa(out + at, a + at,   \
+							   b + at);            \
+		traffic_##isa(out + i, a + i, b + i, n - i, 0);                \
 	}                                                                      \
 	__attribute__((target(target_))) static void lerp_##isa(               \
 		float *average, const float *values, size_t n, float weight)   \
@@ -84,6 +105,12 @@ traffic_plain(float *out, const float *a, const float *b, size_t n,
 }
 
 static void
+traffic_pages_plain(float *out, const float *a, const float *b, size_t n)
+{
+	traffic_plain(out, a, b, n, 0);
+}
+
+static void
 lerp_plain(float *average, const float *values, size_t n, float weight)
 {
 	for (size_t i = 0; i < n; i++)
@@ -102,6 +129,12 @@ loop_traffic(float *out, const float *a, const float *b, size_t n,
 	     size_t distance)
 {
 	CHOOSE(traffic, out, a, b, n, distance);
+}
+
+void
+loop_traffic_pages(float *out, const float *a, const float *b, size_t n)
+{
+	CHOOSE(traffic_pages, out, a, b, n);
 }
 
 void

@@ -14,6 +14,9 @@
 void loop_traffic(float *out, const float *a, const float *b, size_t n,
 		  size_t distance);
 
+/* The same traffic, four pages of each array in lock step. */
+void loop_traffic_pages(float *out, const float *a, const float *b, size_t n);
+
 /* @average += @weight * (@values - @average), with ordinary stores. */
 void loop_lerp(float *average, const float *values, size_t n, float weight);
 

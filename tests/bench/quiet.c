@@ -2,32 +2,41 @@
 
 #include <poll.h>
 #include <stdio.h>
-#include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/lib/story.h"
 
-/* Both are counted in ticks of 10 ms, so that some noise is in them. */
+/* /proc/stat counts in ticks of 10 ms, so that some noise is in it. */
 #define OTHERS_SECONDS 0.02
 #define OTHERS_SHARE   0.02
 
 #define LOOK_MS       50
-#define AWAIT_SECONDS 2.0  /* before a round */
-#define AWAIT_TOTAL   60.0 /* in all */
+#define AWAIT_SECONDS 2.0 /* before a round */
 
-#define WATCHED_MAX 4
+#define WATCHED_MAX 256
 
+static double patience = 60.0; /* in all */
 static pid_t watched[WATCHED_MAX];
 static size_t n_watched;
 
 void
 quiet_watch(pid_t pid)
 {
-	if (pid == 0)
+	if (pid == 0) {
 		n_watched = 0;
-	else if (n_watched < WATCHED_MAX)
-		watched[n_watched++] = pid;
+		return;
+	}
+	insist(n_watched < WATCHED_MAX);
+	watched[n_watched++] = pid;
+}
+
+void
+quiet_set_patience(double seconds)
+{
+	patience = seconds;
 }
 
 /*
@@ -54,28 +63,17 @@ read_busy(void)
 	       (double)sysconf(_SC_CLK_TCK);
 }
 
+/* All threads of @pid, in nanoseconds: many processes add no noise. */
 static double
 read_process(pid_t pid)
 {
-	unsigned long long user = 0, system = 0;
-	char path[64], text[1024] = "";
-	const char *after;
-	FILE *file;
+	struct timespec used;
+	clockid_t clock;
 
-	(void)snprintf(path, sizeof path, "/proc/%d/stat", (int)pid);
-	file = fopen(path, "re");
-	if (!file)
+	if (clock_getcpuclockid(pid, &clock) != 0 ||
+	    clock_gettime(clock, &used) != 0)
 		return 0.0;
-	/* The name in brackets may hold anything: go on after the last one. */
-	(void)fread(text, 1, sizeof text - 1, file);
-	(void)fclose(file);
-	after = strrchr(text, ')');
-	if (!after || sscanf(after,
-			     ") %*c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u "
-			     "%llu %llu",
-			     &user, &system) != 2)
-		return 0.0;
-	return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
+	return (double)used.tv_sec + (double)used.tv_nsec * 1e-9;
 }
 
 static double
@@ -113,7 +111,7 @@ quiet_await(void)
 		(void)poll(NULL, 0, LOOK_MS);
 		now = look();
 	} while (now.others - before.others > OTHERS_SECONDS &&
-		 now.when - begin < AWAIT_SECONDS && spent < AWAIT_TOTAL);
+		 now.when - begin < AWAIT_SECONDS && spent < patience);
 	spent += now.when - begin;
 	return now;
 }

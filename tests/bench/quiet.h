@@ -17,6 +17,9 @@ struct quiet {
 /* Count the processor time of child @pid too as this process's; 0: none's. */
 void quiet_watch(pid_t pid);
 
+/* How long all calls of quiet_await() together may wait; else a minute. */
+void quiet_set_patience(double seconds);
+
 /* Wait, but not for ever, until nobody else is busy; the state then. */
 struct quiet quiet_await(void);
 

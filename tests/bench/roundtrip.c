@@ -1,45 +1,36 @@
 /*
- * A publish of a small model until its answer, beside a message of the same
- * kind to a program that only sends it back, both through libnng; and beside
- * a client that writes the wire's bytes itself.
+ * A publish of a small model until its answer, beside libnng's own echo, and
+ * beside a client that writes the wire's bytes itself.
+ *
+ * What is made alike: one client's process and one server's; the bytes of the
+ * request; the client's sockets, three of which two are asked in turn.  What is
+ * not: the publish copies 4 KiB and the daemon averages them and swaps the
+ * file, which is what it is for; the echo's answer is as long as the request,
+ * the daemon's a few bytes shorter.  The echo waits as a simple client does,
+ * in nng_recvmsg(), and its server is a simple loop or, if that is faster,
+ * callbacks on libnng's threads.
  */
-#include <nng/nng.h>
-#include <nng/protocol/reqrep0/rep.h>
-#include <nng/protocol/reqrep0/req.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
 
 #include "tests/bench/bench.h"
+#include "tests/bench/echo.h"
+#include "tests/bench/raw_trainer.h"
 #include "tests/bench/trainer.h"
-#include "tests/lib/raw.h"
 #include "tests/lib/story.h"
 
-#define N_FLOATS     1024 /* 4 KB */
-#define N_TRIPS      2000 /* a round */
-#define MESSAGE_SIZE 32   /* a publish has about as many bytes */
+#define N_TRIPS    2000 /* a round; with --quick a quarter */
+#define N_CONTEXTS 16
+#define MEAN       (-1.0)
 
-static void
-serve_echo(void *arg)
-{
-	nng_socket socket;
-	nng_msg *message;
-
-	if (nng_rep0_open(&socket) != 0 ||
-	    nng_listen(socket, arg, NULL, 0) != 0)
-		give_up("the echo cannot listen at %s", (char *)arg);
-	while (nng_recvmsg(socket, &message, 0) == 0)
-		if (nng_sendmsg(socket, message, 0) != 0)
-			give_up("the echo cannot answer");
-}
-
+/* One way to go there and back, and what counts of a round. */
 struct trips {
+	void (*go)(struct trips *trips);
+	double quantile; /* or MEAN */
+	size_t n;
 	struct trainer *trainer;
-	nng_socket echo;
-	int raw;
-	double quantile; /* of a round, which is its value */
+	struct echo_client *echo;
+	struct raw_trainer *raw;
 	double seconds[N_TRIPS];
 };
 
@@ -52,136 +43,189 @@ compare_doubles(const void *a, const void *b)
 }
 
 static double
-trips_value(struct trips *trips)
-{
-	qsort(trips->seconds, N_TRIPS, sizeof *trips->seconds, compare_doubles);
-	return trips->seconds[(size_t)(trips->quantile * (N_TRIPS - 1))];
-}
-
-static double
-run_publish(void *arg)
+run_trips(void *arg)
 {
 	struct trips *trips = arg;
+	double first = bench_now();
+	double begin = first;
+
+	for (size_t i = 0; i < trips->n; i++) {
+		double end;
+
+		trips->go(trips);
+		end = bench_now();
+		trips->seconds[i] = end - begin;
+		begin = end;
+	}
+	if (trips->quantile == MEAN)
+		return (begin - first) / (double)trips->n;
+	qsort(trips->seconds, trips->n, sizeof *trips->seconds,
+	      compare_doubles);
+	return trips
+		->seconds[(size_t)(trips->quantile * (double)(trips->n - 1))];
+}
+
+static void
+go_publish(struct trips *trips)
+{
 	struct trainer *trainer = trips->trainer;
 
-	for (unsigned int i = 0; i < N_TRIPS; i++) {
-		double begin = bench_now();
-
-		if (emad_publish(trainer->publisher, trainer->step++,
-				 trainer->tensors) != EMAD_OK)
-			give_up("%s", emad_error());
-		trainer_flush(trainer);
-		trips->seconds[i] = bench_now() - begin;
-	}
-	return trips_value(trips);
+	if (emad_publish(trainer->publisher, trainer->step++,
+			 trainer->tensors) != EMAD_OK)
+		give_up("%s", emad_error());
+	trainer_flush(trainer);
 }
 
-static double
-run_echo(void *arg)
+static void
+go_echo(struct trips *trips)
 {
-	struct trips *trips = arg;
-
-	for (unsigned int i = 0; i < N_TRIPS; i++) {
-		double begin = bench_now();
-		nng_msg *message;
-
-		insist(nng_msg_alloc(&message, MESSAGE_SIZE) == 0);
-		memset(nng_msg_body(message), 0, MESSAGE_SIZE);
-		insist(nng_sendmsg(trips->echo, message, 0) == 0);
-		insist(nng_recvmsg(trips->echo, &message, 0) == 0);
-		nng_msg_free(message);
-		trips->seconds[i] = bench_now() - begin;
-	}
-	return trips_value(trips);
+	echo_trip(trips->echo);
 }
 
-/* A publish's way without libnng, but for a request that computes nothing. */
-static double
-run_raw(void *arg)
+static void
+go_raw(struct trips *trips)
 {
-	struct trips *trips = arg;
+	raw_trainer_publish(trips->raw);
+}
 
-	for (unsigned int i = 0; i < N_TRIPS; i++) {
-		double begin = bench_now();
+/* A request that no worker sees. */
+static void
+go_raw_status(struct trips *trips)
+{
+	wire_reply_free(raw_status(trips->raw->session.fd));
+}
 
-		wire_reply_free(raw_status(trips->raw));
-		trips->seconds[i] = bench_now() - begin;
-	}
-	return trips_value(trips);
+enum {
+	PUBLISH_P50,
+	PUBLISH_P99,
+	PUBLISH_MEAN,
+	RAW_P50,
+	RAW_P99,
+	RAW_MEAN,
+	RAW_STATUS_P50,
+	ECHO_P50, /* of the loop and of the callbacks, and so on */
+	ECHO_P99 = ECHO_P50 + 2,
+	ECHO_MEAN = ECHO_P99 + 2,
+	N_WAYS = ECHO_MEAN + 2,
+};
+
+static void
+report_us(const char *name, const struct variant *variant)
+{
+	struct samples figure = samples_scale(&variant->seconds, 1e6);
+
+	bench_report(name, "us", NO_GOAL, &figure);
+}
+
+static void
+report_rate(const char *name, const struct variant *variant)
+{
+	struct samples figure = samples_invert(&variant->seconds);
+
+	bench_report(name, "1/s", NO_GOAL, &figure);
 }
 
 static void
 report(const struct variant *variants)
 {
+	const struct variant *p50 = variants_best(&variants[ECHO_P50], 2);
+	const struct variant *p99 = variants_best(&variants[ECHO_P99], 2);
+	const struct variant *mean = variants_best(&variants[ECHO_MEAN], 2);
 	struct samples figure;
 
-	bench_heading("publish a model of 4 KB until the answer");
-	figure = samples_divide(&variants[0].seconds, &variants[2].seconds);
+	bench_heading("publish a model of 4 KiB until the answer; the best "
+		      "echo has %s",
+		      p50 == &variants[ECHO_P50] ? "a loop" : "callbacks");
+	figure = samples_divide(&variants[PUBLISH_P50].seconds, &p50->seconds);
 	bench_report("roundtrip.p50_to_echo", "ratio", AT_MOST(1.0), &figure);
-	figure = samples_divide(&variants[1].seconds, &variants[3].seconds);
+	figure = samples_divide(&variants[PUBLISH_P99].seconds, &p99->seconds);
 	bench_report("roundtrip.p99_to_echo", "ratio", NO_GOAL, &figure);
-	figure = samples_scale(&variants[0].seconds, 1e6);
-	bench_report("roundtrip.p50", "us", NO_GOAL, &figure);
-	figure = samples_scale(&variants[1].seconds, 1e6);
-	bench_report("roundtrip.p99", "us", NO_GOAL, &figure);
-	figure = samples_scale(&variants[2].seconds, 1e6);
-	bench_report("roundtrip.echo_p50", "us", NO_GOAL, &figure);
-	figure = samples_scale(&variants[3].seconds, 1e6);
-	bench_report("roundtrip.echo_p99", "us", NO_GOAL, &figure);
-	figure = samples_scale(&variants[4].seconds, 1e6);
-	bench_report("roundtrip.raw_status_p50", "us", NO_GOAL, &figure);
+	figure = samples_divide(&variants[RAW_P50].seconds, &p50->seconds);
+	bench_report("roundtrip.raw_p50_to_echo", "ratio", NO_GOAL, &figure);
+	report_us("roundtrip.p50", &variants[PUBLISH_P50]);
+	report_us("roundtrip.p99", &variants[PUBLISH_P99]);
+	report_us("roundtrip.echo_p50", p50);
+	report_us("roundtrip.echo_p99", p99);
+	report_us("roundtrip.raw_p50", &variants[RAW_P50]);
+	report_us("roundtrip.raw_p99", &variants[RAW_P99]);
+	report_us("roundtrip.raw_status_p50", &variants[RAW_STATUS_P50]);
+	report_rate("roundtrip.per_second", &variants[PUBLISH_MEAN]);
+	report_rate("roundtrip.echo_per_second", mean);
+	report_rate("roundtrip.raw_per_second", &variants[RAW_MEAN]);
+}
+
+static void
+set_variants(struct variant *variants, struct trips *trips,
+	     struct trainer *trainer, struct raw_trainer *raw,
+	     struct echo_client *echoes, size_t n)
+{
+	for (size_t i = 0; i < N_WAYS; i++) {
+		trips[i] = (struct trips) {
+			.go = i >= ECHO_P50         ? go_echo
+			      : i == RAW_STATUS_P50 ? go_raw_status
+			      : i >= RAW_P50        ? go_raw
+						    : go_publish,
+			.quantile = 0.5,
+			.n = n,
+			.trainer = trainer,
+			.raw = raw,
+			.echo = &echoes[i >= ECHO_P50 ? (i - ECHO_P50) % 2 : 0],
+		};
+		variants[i] = (struct variant) {
+			.run = run_trips,
+			.arg = &trips[i],
+		};
+	}
+	trips[PUBLISH_P99].quantile = 0.99;
+	trips[PUBLISH_MEAN].quantile = MEAN;
+	trips[RAW_P99].quantile = 0.99;
+	trips[RAW_MEAN].quantile = MEAN;
+	for (size_t i = 0; i < 2; i++) {
+		trips[ECHO_P99 + i].quantile = 0.99;
+		trips[ECHO_MEAN + i].quantile = MEAN;
+	}
 }
 
 int
 main(int argc, char **argv)
 {
 	static struct trainer trainer;
-	static struct trips publishes[2], echoes[2], raw;
-	struct variant variants[] = {
-		{ .run = run_publish, .arg = &publishes[0] },
-		{ .run = run_publish, .arg = &publishes[1] },
-		{ .run = run_echo, .arg = &echoes[0] },
-		{ .run = run_echo, .arg = &echoes[1] },
-		{ .run = run_raw, .arg = &raw },
-	};
+	static struct trips trips[N_WAYS];
+	static struct variant variants[N_WAYS];
 	struct bench_options options = bench_begin(argc, argv);
-	char address[128];
+	struct echo_server servers[2];
+	struct echo_client echoes[2];
+	struct raw_trainer raw;
 	struct daemon daemon;
-	pid_t pid;
 
 	story_begin();
-	(void)snprintf(address, sizeof address, "ipc://%s/echo.sock",
-		       story_folder());
 	daemon_new(&daemon);
-	pid = child_start(serve_echo, address);
-	wait_until(access(address + strlen("ipc://"), F_OK) == 0) continue;
 	bench_watch(daemon.pid);
-	bench_watch(pid);
-
-	insist(nng_req0_open(&echoes[0].echo) == 0);
-	insist(nng_dial(echoes[0].echo, address, NULL, 0) == 0);
-	raw.raw = raw_open(daemon_socket(&daemon));
+	for (size_t i = 0; i < 2; i++) {
+		echo_server_start(&servers[i], i == 0 ? 0 : N_CONTEXTS);
+		bench_watch(servers[i].pid);
+	}
+	raw_trainer_init(&raw, daemon_socket(&daemon), "raw", 2);
+	for (size_t i = 0; i < 2; i++)
+		echo_client_init(
+			&echoes[i], &servers[i],
+			raw_publish_size(&raw.session, 1, N_TRIPS, N_TRIPS));
 	trainer_init(&trainer);
-	trainer_add(&trainer, N_FLOATS);
+	trainer_add(&trainer, RAW_TRAINER_FLOATS);
 	trainer_allocate(&trainer);
 	trainer_attach(&trainer, &daemon, 0);
-	publishes[0].trainer = &trainer;
-	publishes[0].quantile = 0.5;
-	publishes[1] = publishes[0];
-	publishes[1].quantile = 0.99;
-	echoes[0].quantile = 0.5;
-	echoes[1] = echoes[0];
-	echoes[1].quantile = 0.99;
-	raw.quantile = 0.5;
-	bench_run(variants, sizeof variants / sizeof *variants,
-		  options.n_rounds);
+	set_variants(variants, trips, &trainer, &raw, echoes,
+		     options.quick ? N_TRIPS / 4 : N_TRIPS);
+	bench_run(variants, N_WAYS, options.n_rounds);
 	report(variants);
 
 	trainer_end(&trainer);
-	(void)nng_close(echoes[0].echo);
-	(void)close(raw.raw);
+	raw_trainer_deinit(&raw);
 	bench_watch(0);
-	child_kill(pid);
+	for (size_t i = 0; i < 2; i++) {
+		echo_client_deinit(&echoes[i]);
+		echo_server_stop(&servers[i]);
+	}
 	daemon_stop(&daemon);
 	story_end();
 	bench_end();

@@ -8,7 +8,7 @@
 void
 trainer_init(struct trainer *ret_trainer)
 {
-	*ret_trainer = (struct trainer) { .n_tensors = 0 };
+	*ret_trainer = (struct trainer) { .model = TRAINER_MODEL };
 }
 
 void
@@ -99,11 +99,12 @@ trainer_attach(struct trainer *trainer, const struct daemon *daemon,
 		.profiles = &profile,
 		.n_profiles = 1,
 		.n_slots = n_slots,
+		.timeout_ms = -1,
 	};
 
 	profile.beta = 0.999;
 	if (emad_connect(&trainer->emad, daemon->address, -1) != EMAD_OK ||
-	    emad_attach(&trainer->publisher, trainer->emad, TRAINER_MODEL,
+	    emad_attach(&trainer->publisher, trainer->emad, trainer->model,
 			trainer->tensors, trainer->n_tensors,
 			&options) != EMAD_OK)
 		give_up("%s", emad_error());
@@ -121,7 +122,7 @@ void
 trainer_end(struct trainer *trainer)
 {
 	if (emad_detach(trainer->publisher) != EMAD_OK ||
-	    emad_drop(trainer->emad, TRAINER_MODEL, NULL) != EMAD_OK)
+	    emad_drop(trainer->emad, trainer->model, NULL) != EMAD_OK)
 		give_up("%s", emad_error());
 	emad_close(trainer->emad);
 	if (trainer->values)

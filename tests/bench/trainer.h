@@ -1,6 +1,8 @@
 /*
  * A trainer for benchmarks: the tensors of a well-known model, or just bytes,
- * attached to a daemon with one average that absorbs every step.
+ * attached to a daemon with one average that absorbs every step.  It waits for
+ * the daemon for as long as it takes: touching gigabytes for the first time
+ * takes minutes on some machines.
  */
 #ifndef TESTS_BENCH_TRAINER_H
 #define TESTS_BENCH_TRAINER_H
@@ -19,8 +21,9 @@ struct trainer {
 	uint64_t n_elements[TRAINER_TENSORS_MAX]; /* floats */
 	char names[TRAINER_TENSORS_MAX][16];
 	struct emad_tensor tensors[TRAINER_TENSORS_MAX];
-	size_t size;  /* bytes of all tensors */
-	void *values; /* the tensors' data, one after another; or NULL */
+	size_t size;    /* bytes of all tensors */
+	void *values;   /* the tensors' data, one after another; or NULL */
+	char model[32]; /* TRAINER_MODEL unless changed before the attach */
 	struct emad *emad;
 	struct emad_publisher *publisher;
 	int64_t step; /* the next one */
@@ -35,7 +38,7 @@ void trainer_add_gpt2(struct trainer *trainer);
 /* Memory for the tensors. */
 void trainer_allocate(struct trainer *trainer);
 
-/* Connect and attach as TRAINER_MODEL with @n_slots slots (0: the default). */
+/* Connect and attach as the model with @n_slots slots (0: the default). */
 void trainer_attach(struct trainer *trainer, const struct daemon *daemon,
 		    unsigned int n_slots);
 

@@ -21,6 +21,8 @@ static const uint8_t reply_hello[RAW_HELLO_SIZE] = { 0, 'S',  'P', 0,
 
 /* Type, length, request id. */
 #define FRAME_SIZE 13
+/* Up to so many bytes leave in one piece, as any client's would. */
+#define PIECE_SIZE 512
 
 int
 raw_connect(const char *path)
@@ -112,11 +114,16 @@ raw_send(int fd, uint32_t id, const void *body, size_t size)
 {
 	uint64_t length = htobe64(size + sizeof id);
 	uint32_t top = htobe32(id | 0x80000000U);
-	uint8_t frame[FRAME_SIZE] = { 1 };
+	uint8_t piece[PIECE_SIZE] = { 1 };
 
-	memcpy(frame + 1, &length, sizeof length);
-	memcpy(frame + 9, &top, sizeof top);
-	return raw_write(fd, frame, sizeof frame) && raw_write(fd, body, size);
+	memcpy(piece + 1, &length, sizeof length);
+	memcpy(piece + 9, &top, sizeof top);
+	if (size > PIECE_SIZE - FRAME_SIZE)
+		return raw_write(fd, piece, FRAME_SIZE) &&
+		       raw_write(fd, body, size);
+	if (size > 0)
+		memcpy(piece + FRAME_SIZE, body, size);
+	return raw_write(fd, piece, FRAME_SIZE + size);
 }
 
 Emad__Reply *
@@ -300,6 +307,16 @@ pack_publish(const struct raw_session *session, uint32_t slot,
 	publish.step = step;
 	request.publish = &publish;
 	return wire_pack(&request.base, ret_size);
+}
+
+size_t
+raw_publish_size(const struct raw_session *session, uint32_t slot,
+		 uint64_t sequence, int64_t step)
+{
+	size_t size;
+
+	free(pack_publish(session, slot, sequence, step, &size));
+	return size;
 }
 
 Emad__Reply *

@@ -85,6 +85,10 @@ unsigned int raw_publish_status(const struct raw_session *session,
 void raw_publish_send(const struct raw_session *session, int fd, uint32_t id,
 		      uint32_t slot, uint64_t sequence, int64_t step);
 
+/* Bytes of the body of such a publish. */
+size_t raw_publish_size(const struct raw_session *session, uint32_t slot,
+			uint64_t sequence, int64_t step);
+
 /* State of @model's only average, as a pull answers it. */
 struct raw_version {
 	unsigned int status;
