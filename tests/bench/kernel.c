@@ -1,7 +1,7 @@
 /*
  * The kernels beside what memory allows: bare loops of the same traffic, the
- * plain loop in place, other types; and many averages in one pass.  All of it
- * on ordinary pages, as a new file in /dev/shm has them, and on huge ones.
+ * plain loop in place, and other types.  All of it on ordinary pages, as a new
+ * file in /dev/shm has them, and on huge ones.
  *
  * The kernel takes chunks as the daemon's workers do; what it is compared with
  * shares the work out in whichever way is best.
@@ -263,96 +263,12 @@ bench_single(const struct bench_options *options)
 	memory_free(halves, size / 2);
 }
 
-/*
- * K averages at once, and one after another: K passes over all of the arrays,
- * each of which reads the snapshot again.
- */
-#define N_CROWDS 3
-
-static const size_t crowds[N_CROWDS] = { 2, 4, 8 };
-static const double crowd_goals[N_CROWDS] = { 0.75, 0.67, 0.63 };
-
-static void
-report_crowds(const struct variant *variants, unsigned int n_threads,
-	      size_t size, const struct pages *pages)
-{
-	bench_heading("K averages in one pass, over K passes; %u thread(s), "
-		      "%zu MiB, %s",
-		      n_threads, size / MIB, pages->what);
-	for (size_t i = 0; i < N_CROWDS; i++) {
-		struct samples ratio = samples_divide(
-			&variants[2 * i].seconds, &variants[2 * i + 1].seconds);
-		char name[64];
-
-		(void)snprintf(name, sizeof name, "profiles.%zu_in_one_pass",
-			       crowds[i]);
-		report_figure(name, n_threads, pages, "ratio",
-			      AT_MOST(crowd_goals[i]), &ratio);
-	}
-}
-
-static void
-bench_crowds_on(const struct engine *engine, size_t size, size_t n_rounds,
-		const struct pages *pages)
-{
-	static struct variant variants[THREADS_MAX][2 * N_CROWDS];
-	static struct way ways[THREADS_MAX][2 * N_CROWDS];
-
-	for (unsigned int t = 0; t < THREADS_MAX; t++)
-		for (size_t i = 0; i < 2 * N_CROWDS; i++) {
-			ways[t][i] = (struct way) {
-				.engine = *engine,
-				.n = size / sizeof(float),
-				.n_threads = t + 1,
-			};
-			ways[t][i].engine.n_targets = crowds[i / 2];
-			ways[t][i].engine.separate = i % 2 == 1;
-			variants[t][i] = (struct variant) {
-				.run = run_engine,
-				.arg = &ways[t][i],
-			};
-		}
-	bench_run(variants[0], THREADS_MAX * 2 * N_CROWDS, n_rounds);
-	for (unsigned int t = 0; t < THREADS_MAX; t++)
-		report_crowds(variants[t], t + 1, size, pages);
-}
-
-/* Seventeen arrays, so of half the size. */
-static void
-bench_crowds(const struct bench_options *options)
-{
-	char *arrays[1 + 2 * ENGINE_TARGETS_MAX];
-	const size_t n_arrays = sizeof arrays / sizeof *arrays;
-	size_t size = memory_fit(options->size / 2, n_arrays);
-	struct engine engine = { .dtype = DTYPE_F32 };
-	bool huge = true;
-
-	for (size_t i = 0; i < n_arrays; i++)
-		arrays[i] = memory_new(size, 4);
-	engine.kernel = kernel_choose();
-	engine.snapshot = arrays[0];
-	for (size_t i = 0; i < ENGINE_TARGETS_MAX; i++) {
-		engine.current[i] = arrays[1 + 2 * i];
-		engine.next[i] = arrays[2 + 2 * i];
-	}
-	bench_crowds_on(&engine, size, options->n_rounds, &ordinary_pages);
-	for (size_t i = 0; huge && i < n_arrays; i++)
-		huge = memory_collapse(arrays[i], size);
-	if (huge)
-		bench_crowds_on(&engine, size, options->n_rounds, &huge_pages);
-	else
-		say_no_huge_pages();
-	for (size_t i = 0; i < n_arrays; i++)
-		memory_free(arrays[i], size);
-}
-
 int
 main(int argc, char **argv)
 {
 	struct bench_options options = bench_begin(argc, argv);
 
 	bench_single(&options);
-	bench_crowds(&options);
 	bench_end();
 	return 0;
 }

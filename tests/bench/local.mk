@@ -5,6 +5,7 @@ bench_programs = \
 	tests/bench/kernel \
 	tests/bench/many \
 	tests/bench/models \
+	tests/bench/passes \
 	tests/bench/precision \
 	tests/bench/pull \
 	tests/bench/roundtrip \
@@ -48,6 +49,10 @@ tests_bench_models_LDADD = tests/bench/libbench.la
 tests_bench_precision_SOURCES = tests/bench/precision.c
 tests_bench_precision_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
 tests_bench_precision_LDADD = tests/bench/libbench.la -lm
+
+tests_bench_passes_SOURCES = tests/bench/passes.c
+tests_bench_passes_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
+tests_bench_passes_LDADD = tests/bench/libbench.la
 
 tests_bench_pull_SOURCES = tests/bench/pull.c
 tests_bench_pull_CFLAGS = $(tests_bench_libbench_la_CFLAGS)

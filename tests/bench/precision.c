@@ -20,7 +20,6 @@
 #define N_STEPS       100000
 #define N_STEPS_QUICK 10000
 #define WEIGHT        ((double)1e-4F) /* as the daemon rounds 1 - decay */
-#define SIZE_MAX_EACH 16              /* bytes of one accumulated value */
 
 #define DEVIATION 0.02        /* of the parameters at the start */
 #define DRIFT     2e-7        /* its deviation, in a step */
@@ -46,82 +45,56 @@ static const struct source sources[] = {
 
 #define N_SOURCES (sizeof sources / sizeof *sources)
 
-/* One average in the making. */
+/* One average in the making, and what is kept beside it. */
 struct state {
-	const struct kernel *kernel;
-	_Alignas(64) char values[2][N_PARAMETERS * SIZE_MAX_EACH];
+	_Alignas(64) float values[2][N_PARAMETERS];
+	_Alignas(64) double rests[2][N_PARAMETERS];
 	unsigned int newest; /* which of the two */
 };
 
-/*
- * A way to accumulate: a row more is all that another one needs.  @noisy is
- * the goal for the source with noise, @other the goal for each other one.
- */
-struct accumulator {
-	const char *name;
-	void (*begin)(struct state *state, const uint16_t *snapshot);
-	void (*step)(struct state *state, const uint16_t *snapshot);
-	double (*read)(const struct state *state, size_t i);
+/* One noisy source, as training is; the others show where float32 stalls. */
+struct row {
 	struct goal noisy;
 	struct goal other;
 };
 
+static const struct row rows[N_ACCUMULATORS] = {
+	[ACCUMULATOR_FLOAT32] = { { GOAL_AT_MOST, 2e-6 },
+				  { .kind = GOAL_NONE } },
+	[ACCUMULATOR_COMPENSATED] = { { GOAL_AT_MOST, 3e-8 },
+				      { GOAL_AT_MOST, 3e-8 } },
+	[ACCUMULATOR_FLOAT64] = { { GOAL_AT_MOST, 3e-8 },
+				  { GOAL_AT_MOST, 3e-8 } },
+};
+
 static void
-run_float32(struct state *state, const uint16_t *snapshot,
-	    enum kernel_operation operation)
+run_step(struct state *state, enum accumulator accumulator,
+	 const uint16_t *snapshot, enum kernel_operation operation)
 {
+	const double weight = WEIGHT;
+	const void *const snapshots[] = { snapshot };
 	const struct kernel_target target = {
 		.operation = operation,
-		.weight = WEIGHT,
+		.weights = &weight,
 		.current = state->values[state->newest],
 		.next = state->values[!state->newest],
+		.accumulator = accumulator,
+		.rest = state->rests[state->newest],
+		.next_rest = state->rests[!state->newest],
 	};
 	const struct kernel_tile tile = {
 		.dtype = DTYPE_BF16,
 		.n_elements = N_PARAMETERS,
-		.snapshot = snapshot,
+		.n_snapshots = 1,
+		.snapshots = snapshots,
 		.n_targets = 1,
 		.targets = &target,
 		.check = true,
 	};
 
-	insist(state->kernel->run(&tile));
+	insist(kernel_choose()->run(&tile));
 	state->newest = !state->newest;
 }
-
-static void
-begin_float32(struct state *state, const uint16_t *snapshot)
-{
-	run_float32(state, snapshot, KERNEL_COPY);
-}
-
-static void
-step_float32(struct state *state, const uint16_t *snapshot)
-{
-	run_float32(state, snapshot, KERNEL_LERP);
-}
-
-static double
-read_float32(const struct state *state, size_t i)
-{
-	float value;
-
-	memcpy(&value, &state->values[state->newest][i * sizeof value],
-	       sizeof value);
-	return (double)value;
-}
-
-static const struct accumulator accumulators[] = {
-	{
-		.name = "float32",
-		.begin = begin_float32,
-		.step = step_float32,
-		.read = read_float32,
-		.noisy = { GOAL_AT_MOST, 2e-6 },
-	},
-};
-
-#define N_ACCUMULATORS (sizeof accumulators / sizeof *accumulators)
 
 /* The same numbers in every run; splitmix64. */
 static uint64_t
@@ -216,8 +189,7 @@ step_training(struct training *training)
 
 /* The relative rms error of each group. */
 static struct samples
-compare(const struct training *training, const struct accumulator *accumulator,
-	const struct state *state)
+compare(const struct training *training, const struct state *state)
 {
 	const size_t n = N_PARAMETERS / N_GROUPS;
 	struct samples samples = { .n = N_GROUPS };
@@ -227,11 +199,9 @@ compare(const struct training *training, const struct accumulator *accumulator,
 
 		for (size_t i = group * n; i < (group + 1) * n; i++) {
 			double value = training->average[i];
-			/* What is served is a float. */
-			float served = (float)accumulator->read(state, i);
+			double served = (double)state->values[state->newest][i];
 
-			errors += ((double)served - value) *
-				  ((double)served - value);
+			errors += (served - value) * (served - value);
 			values += value * value;
 		}
 		samples.values[group] = sqrt(errors / values);
@@ -246,30 +216,28 @@ bench_source(const struct source *source, unsigned int n_steps)
 	static struct state states[N_ACCUMULATORS];
 
 	begin_training(&training, source);
-	for (size_t k = 0; k < N_ACCUMULATORS; k++) {
-		states[k].kernel = kernel_choose();
-		insist(states[k].kernel);
-		accumulators[k].begin(&states[k], training.snapshot);
-	}
+	for (unsigned int k = 0; k < N_ACCUMULATORS; k++)
+		run_step(&states[k], (enum accumulator)k, training.snapshot,
+			 KERNEL_COPY);
 	for (unsigned int i = 0; i < n_steps; i++) {
 		step_training(&training);
-		for (size_t k = 0; k < N_ACCUMULATORS; k++)
-			accumulators[k].step(&states[k], training.snapshot);
+		for (unsigned int k = 0; k < N_ACCUMULATORS; k++)
+			run_step(&states[k], (enum accumulator)k,
+				 training.snapshot, KERNEL_LERP);
 	}
 	bench_heading("relative rms error after %u steps at a decay of 0.9999, "
 		      "bf16 parameters: %s",
 		      n_steps, source->what);
-	for (size_t k = 0; k < N_ACCUMULATORS; k++) {
-		const struct accumulator *accumulator = &accumulators[k];
-		struct samples errors =
-			compare(&training, accumulator, &states[k]);
+	for (unsigned int k = 0; k < N_ACCUMULATORS; k++) {
+		struct samples errors = compare(&training, &states[k]);
 		char name[64];
 
 		(void)snprintf(name, sizeof name, "precision.%s.%s",
-			       accumulator->name, source->name);
+			       accumulator_name((enum accumulator)k),
+			       source->name);
 		bench_report(name, "rms",
-			     source->noise > 0.0 ? accumulator->noisy
-						 : accumulator->other,
+			     source->noise > 0.0 ? rows[k].noisy
+						 : rows[k].other,
 			     &errors);
 	}
 }
