@@ -12,8 +12,13 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "client/copy.h"
 #include "client/internal.h"
+
+#ifndef MADV_POPULATE_WRITE /* since Linux 5.14 and glibc 2.35 */
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define HUGE_PAGE ((uint64_t)2 << 20)
 
 bool
 is_plain_file_name(const char *file)
@@ -23,6 +28,66 @@ is_plain_file_name(const char *file)
 	       strlen(file) < FILE_NAME_SIZE;
 }
 
+/*
+ * Address space for @size bytes.  A large slot begins where a huge page may, so
+ * that those that the daemon made of its memory are mapped as such.
+ */
+static char *
+reserve(uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+	uint64_t spare = size < HUGE_PAGE ? 0 : HUGE_PAGE;
+	uint64_t head;
+	char *all;
+
+	size = u64_round_up(size, page);
+	all = mmap(NULL, size + spare, PROT_NONE,
+		   MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+	if (all == MAP_FAILED || spare == 0)
+		return all;
+	head = -(uintptr_t)all % HUGE_PAGE;
+	if (head > 0)
+		(void)munmap(all, head);
+	(void)munmap(all + head + size, spare - head);
+	return all + head;
+}
+
+/*
+ * See to it that no page of @file has to be mapped later, in a publish.  Where
+ * the memory cannot be had this fails, and nothing ends with SIGBUS.
+ */
+static bool
+populate(char *file, uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (madvise(file, size, MADV_POPULATE_WRITE) == 0)
+		return true;
+	if (errno != EINVAL)
+		return false;
+	/* An older kernel; the daemon has made the pages. */
+	for (uint64_t at = 0; at < size; at += page)
+		(void)*(volatile char *)(file + at);
+	return true;
+}
+
+static bool
+map_file(char **ret_file, int fd, uint64_t size)
+{
+	char *place = reserve(size);
+
+	if (place == MAP_FAILED)
+		return false;
+	if (mmap(place, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_FIXED,
+		 fd, 0) != MAP_FAILED &&
+	    populate(place, size)) {
+		*ret_file = place;
+		return true;
+	}
+	(void)munmap(place, size);
+	return false;
+}
+
 /* Map @slot whole, with every page there already. */
 static int
 map(char **ret_file, const Emad__Slot *slot)
@@ -30,7 +95,6 @@ map(char **ret_file, const Emad__Slot *slot)
 	char name[FILE_NAME_SIZE + 1];
 	struct stat status;
 	owned_fd fd = -1;
-	void *file;
 
 	if (!is_plain_file_name(slot->file) || slot->size == 0)
 		return fail(EMAD_CHANGED, "\"%.100s\" cannot be a slot",
@@ -46,13 +110,10 @@ map(char **ret_file, const Emad__Slot *slot)
 			    "the slot " SHM_DIRECTORY "%s has not the %" PRIu64
 			    " bytes that the daemon said",
 			    name, slot->size);
-	file = mmap(NULL, slot->size, PROT_READ | PROT_WRITE,
-		    MAP_SHARED | MAP_POPULATE, fd, 0);
-	if (file == MAP_FAILED)
+	if (!map_file(ret_file, fd, slot->size))
 		return fail(EMAD_SYSTEM,
 			    "cannot map the slot " SHM_DIRECTORY "%s: %s", name,
 			    strerror(errno));
-	*ret_file = file;
 	return EMAD_OK;
 }
 
@@ -106,6 +167,20 @@ compare_tensors(const void *a, const void *b)
 		      (*(const struct tensor *const *)b)->name);
 }
 
+/* By where they begin and end. */
+static int
+compare_places(const void *a, const void *b)
+{
+	const struct place *first = a;
+	const struct place *second = b;
+
+	if (first->offset != second->offset)
+		return first->offset < second->offset ? -1 : 1;
+	if (first->size != second->size)
+		return first->size < second->size ? -1 : 1;
+	return 0;
+}
+
 /* Find each of the caller's tensors in the slot. */
 static int
 place_tensors(struct emad_publisher *publisher,
@@ -142,8 +217,10 @@ place_tensors(struct emad_publisher *publisher,
 		publisher->places[i] = (struct place) {
 			.offset = header->header_size + (*found)->begin,
 			.size = size,
+			.index = i,
 		};
 	}
+	qsort(publisher->places, n, sizeof *publisher->places, compare_places);
 	return EMAD_OK;
 }
 
