@@ -185,6 +185,8 @@ START_TEST(bad_specs_are_refused_before_anything_is_sent)
 	ck_assert_int_eq(attach_one("x", "F32", 1, shape), EMAD_BAD_SPEC);
 	options = (struct emad_options) { .n_slots = 17 };
 	ck_assert_int_eq(attach_one("x", "F32", 1, shape), EMAD_USAGE);
+	options = (struct emad_options) { .n_copy_threads = 17 };
+	ck_assert_int_eq(attach_one("x", "F32", 1, shape), EMAD_USAGE);
 	options = (struct emad_options) { .mode = (enum emad_mode)3 };
 	ck_assert_int_eq(attach_one("x", "F32", 1, shape), EMAD_USAGE);
 	fake_look(fake, &record);
