@@ -217,7 +217,7 @@ EMAD_API int emad_publish_data_async(struct emad_publisher *publisher,
  * none.  NO_SLOT (mode DROP), TIMEOUT, UNREACHABLE, ...: that step was not
  * published, and may be once more; else an earlier refusal, as emad_publish()
  * reports it.  What was not waited for is reported as a refusal is, by the next
- * publish, commit, flush or detach.
+ * publish, wait for another one, commit, flush or detach.
  */
 EMAD_API int emad_publish_wait(struct emad_publisher *publisher);
 
