@@ -1,5 +1,4 @@
 #include <errno.h>
-#include <sched.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -24,10 +23,15 @@ __wrap_madvise(void *at, size_t size, int advice)
 	return __real_madvise(at, size, advice);
 }
 
-/* The C library, and nng's handlers of fork(), learn nothing of this one. */
+/*
+ * The C library, and nng's handlers of fork(), learn nothing of this one.  Nor
+ * would the thread sanitizer, whose own locks then stay locked in the child.
+ */
 static pid_t
 bare_fork(void)
 {
+	if (strcmp(SANITIZER, "thread") == 0)
+		return fork();
 	return (pid_t)syscall(SYS_clone, (unsigned long)SIGCHLD, NULL, NULL,
 			      NULL, 0UL);
 }
@@ -39,7 +43,7 @@ check_child(pid_t (*make_child)(void))
 	int status;
 	pid_t pid = make_child();
 
-	ck_assert_int_ge(pid, 0);
+	/* Not a check in the child: another thread may be at one. */
 	if (pid == 0)
 		_exit(emad_publish(publisher, 7, tensors) == EMAD_FORKED &&
 				      emad_publish(publisher, 10, tensors) ==
@@ -48,6 +52,7 @@ check_child(pid_t (*make_child)(void))
 					      EMAD_FORKED
 			      ? 3
 			      : 1);
+	ck_assert_int_ge(pid, 0);
 	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
 	ck_assert(WIFEXITED(status));
 	ck_assert_int_eq(WEXITSTATUS(status), 3);
@@ -69,34 +74,6 @@ START_TEST(a_skipped_step_in_a_child_is_refused)
 }
 END_TEST
 
-START_TEST(a_child_of_a_process_that_did_not_connect_may_connect)
-{
-	int status;
-	pid_t pid = fork();
-
-	ck_assert_int_ge(pid, 0);
-	if (pid == 0) {
-		bool is_good =
-			emad_connect(&emad, fake_address(fake), -1) == EMAD_OK;
-
-		profile.update_every = 10;
-		if (is_good) {
-			attach();
-			is_good = emad_publish(publisher, 1, tensors) ==
-					  EMAD_OK &&
-				  publish(10) == EMAD_OK &&
-				  emad_flush(publisher) == EMAD_OK;
-			check_child(fork);
-		}
-		emad_close(emad);
-		_exit(is_good ? 3 : 1);
-	}
-	ck_assert_int_eq(waitpid(pid, &status, 0), pid);
-	ck_assert(WIFEXITED(status));
-	ck_assert_int_eq(WEXITSTATUS(status), 3);
-}
-END_TEST
-
 static Suite *
 make_suite(void)
 {
@@ -104,8 +81,6 @@ make_suite(void)
 	TCase *tcase = new_case_unconnected(suite, "process");
 
 	tcase_add_loop_test(tcase, a_skipped_step_in_a_child_is_refused, 0, 2);
-	tcase_add_test(tcase,
-		       a_child_of_a_process_that_did_not_connect_may_connect);
 	return suite;
 }
 

@@ -102,9 +102,16 @@ measure(unsigned int n, const struct emad_tensor *what)
 }
 
 /*
- * What libnng allocates, and what a test is instrumented with, may take a new
- * page now and then, but not in every publish.
+ * What libnng allocates may take a new page now and then, but not in every
+ * publish; what instruments a test takes some in each, yet not as many as a
+ * large slot has (8192).
  */
+static long
+fault_limit(void)
+{
+	return strcmp(SANITIZER, "no") == 0 ? 1 : 100;
+}
+
 static void
 check_steady(const struct emad_tensor *what, bool may_wait)
 {
@@ -117,7 +124,7 @@ check_steady(const struct emad_tensor *what, bool may_wait)
 	ck_assert_uint_eq(cost.n_calls, 0);
 	if (!may_wait)
 		ck_assert_uint_eq(cost.n_waits, 0);
-	ck_assert_int_lt(cost.n_faults, N_MEASURED);
+	ck_assert_int_lt(cost.n_faults, N_MEASURED * fault_limit());
 	ck_assert_int_eq(emad_flush(publisher), EMAD_OK);
 }
 
@@ -171,7 +178,7 @@ START_TEST(the_first_publish_finds_every_page_mapped)
 	options.n_slots = 1;
 	attach_large(1);
 	cost = measure(1, large);
-	/* Some of code that runs for the first time; a slot has 8192. */
+	/* Some of code that runs for the first time. */
 	ck_assert_int_lt(cost.n_faults, 400);
 	free_large();
 }
