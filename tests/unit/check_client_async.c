@@ -51,7 +51,7 @@ free_slots(void)
 	fake_release(fake, STATUS_OK, 2);
 }
 
-/* The newest @n publishes that came are those of @steps, in any order. */
+/* The @n publishes that came are those of @steps, in any order. */
 static void
 check_publishes(unsigned int n, const int64_t *steps)
 {
@@ -230,6 +230,7 @@ START_TEST(mode_drop_is_told_when_it_waits)
 	/* It was not published, so it may be. */
 	publish_async_well(6);
 	wait_well();
+	fake_await_publishes(fake, 3);
 	check_publishes(3, (const int64_t[]) { 2, 4, 6 });
 }
 END_TEST
