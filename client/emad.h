@@ -197,11 +197,12 @@ EMAD_API int emad_publish_data(struct emad_publisher *publisher, int64_t step,
  * Only the parameters have to stay, not @tensors nor @data.  The call waits for
  * nothing but an earlier copy that is still under way; a free slot, and a
  * daemon that is away, are the thread's to wait for, and the message is sent as
- * soon as the copy is done.  Anything but EMAD_OK: nothing is under way.  A
- *step that no schedule wants returns at once.
+ * soon as the copy is done.  Anything but EMAD_OK: this call has begun nothing.
+ * A step that no schedule wants returns at once.
  *
- * Every other call on the publisher may be made while a copy is under way, on
- * the caller's thread as always: emad_wants(), emad_last_step(),
+ * Every other call, on the connection as well, may be made while a copy is
+ * under way, on the caller's thread as always.  Those on the connection do not
+ * wait for it; on the publisher, emad_wants(), emad_last_step(),
  * emad_get_counts() and the publishing of a step that nobody wants do not wait
  * for it, all others do.  The thread is made by the first call and ends at
  * detach; it takes no signals.

@@ -218,10 +218,6 @@ void fill(const struct emad_publisher *publisher, const struct slot *slot,
 
 /* ---- publish.c ---- */
 
-/* Check a call's @argument (not NULL), the process, and what is known. */
-int check_call(const struct emad_publisher *publisher, const char *function,
-	       const void *argument);
-
 /*
  * Check a publish of @step from @source, also while a copy is under way.  With
  * *ret_is_wanted false it is done with.

@@ -103,7 +103,7 @@ take_slot(struct emad_publisher *publisher, int64_t deadline,
 	return status;
 }
 
-int
+static int
 check_call(const struct emad_publisher *publisher, const char *function,
 	   const void *argument)
 {
