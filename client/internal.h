@@ -126,17 +126,18 @@ struct place {
  * The caller gets the rest back by async_join().
  */
 struct emad_publisher {
-	struct emad *emad;           /* both never change */
 	struct emad_publisher *next; /* (c), of the same connection */
-	Emad__Attach attach;         /* kept for attaching again */
-	/* These never change. */
+	Emad__Attach attach; /* kept for attaching again, with one model */
+	/* These never change, and anyone may read them. */
+	struct emad *emad;
 	size_t n_tensors;
 	struct place *places; /* as they lie in a slot */
 	struct schedule *schedules;
 	size_t n_schedules;
 	enum emad_mode mode;
 	int timeout_ms;
-	int64_t last_step;      /* at attach */
+	int64_t last_step; /* at attach */
+
 	int64_t last_published; /* (c); STEP_NONE: nothing yet */
 	uint64_t session;
 	uint64_t next_sequence;
