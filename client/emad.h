@@ -203,9 +203,9 @@ EMAD_API int emad_publish_data(struct emad_publisher *publisher, int64_t step,
  * Every other call, on the connection as well, may be made while a copy is
  * under way, on the caller's thread as always.  Those on the connection but
  * emad_close() do not wait for it; on the publisher, emad_wants(),
- *emad_last_step(), emad_get_counts() and the publishing of a step that nobody
- *wants do not wait for it, all others do.  The thread is made by the first call
- *and ends at detach; it takes no signals.
+ * emad_last_step(), emad_get_counts() and the publishing of a step that nobody
+ * wants do not wait for it, all others do.  The thread is made by the first
+ * call and ends at detach; it takes no signals.
  */
 EMAD_API int emad_publish_async(struct emad_publisher *publisher, int64_t step,
 				const struct emad_tensor *tensors);
