@@ -16,19 +16,26 @@ answers_are_due(struct emad_publisher *publisher)
 	return false;
 }
 
+void
+answers_keep(struct emad_publisher *publisher, int status,
+	     const struct why *why)
+{
+	if (publisher->refusal != EMAD_OK)
+		return;
+	publisher->refusal = status;
+	publisher->refusal_sentence = *why;
+}
+
 static void
 remember_refusal(struct emad_publisher *publisher, const struct slot *slot,
 		 const Emad__Reply *reply)
 {
 	struct why why;
 
-	publisher->counts.refused++;
-	if (publisher->refusal != EMAD_OK)
-		return;
-	publisher->refusal = (int)reply->status;
+	count(&publisher->counts.refused);
 	why_set(&why, "the snapshot of %s at step %" PRId64 " was refused: %s",
 		publisher->attach.model, slot->step, reply->sentence);
-	memcpy(publisher->refusal_sentence, why.text, sizeof why.text);
+	answers_keep(publisher, (int)reply->status, &why);
 }
 
 static void
@@ -42,11 +49,11 @@ take_refusal(struct emad_publisher *publisher, struct slot *slot,
 		publisher->is_lost = true;
 		return;
 	case STATUS_REPLACED:
-		publisher->counts.replaced++;
+		count(&publisher->counts.replaced);
 		break;
 	case STATUS_TAKEN_OVER:
 		publisher->is_taken_over = true;
-		publisher->counts.refused++;
+		count(&publisher->counts.refused);
 		break;
 	case STATUS_BAD_REQUEST:
 	case STATUS_UNSUPPORTED:
@@ -67,24 +74,32 @@ take_refusal(struct emad_publisher *publisher, struct slot *slot,
 }
 
 static void
-take_answer(struct emad_publisher *publisher, size_t k)
+take_reply(struct emad_publisher *publisher, struct slot *slot,
+	   const Emad__Reply *reply)
 {
-	struct slot *slot = &publisher->slots[k];
-	owned_reply *reply = NULL;
-
-	if (channel_take(publisher->channels[k], &reply) != EMAD_OK) {
-		publisher->is_lost = true;
-		return;
-	}
 	if (reply->status != STATUS_OK) {
 		take_refusal(publisher, slot, reply);
 		return;
 	}
 	if (reply->publish && !reply->publish->absorbed)
-		publisher->counts.skipped++;
+		count(&publisher->counts.skipped);
 	else
-		publisher->counts.absorbed++;
+		count(&publisher->counts.absorbed);
 	slot->state = SLOT_FREE;
+}
+
+static void
+take_answer(struct emad_publisher *publisher, size_t k)
+{
+	struct wire_room room;
+	Emad__Reply *reply;
+
+	if (channel_take(publisher->channels[k], &room, &reply) != EMAD_OK) {
+		publisher->is_lost = true;
+		return;
+	}
+	take_reply(publisher, &publisher->slots[k], reply);
+	wire_reply_free_in(&room, reply);
 }
 
 void
@@ -123,5 +138,23 @@ answers_report(struct emad_publisher *publisher)
 	publisher->refusal = EMAD_OK;
 	return status == EMAD_OK
 		       ? EMAD_OK
-		       : fail(status, "%s", publisher->refusal_sentence);
+		       : fail(status, "%s", publisher->refusal_sentence.text);
+}
+
+void
+emad_get_counts(const struct emad_publisher *publisher,
+		struct emad_counts *ret_counts)
+{
+	const struct emad_counts *counts = &publisher->counts;
+
+	/* A copy that is under way may count as well. */
+	*ret_counts = (struct emad_counts) {
+		.published = count_read(&counts->published),
+		.absorbed = count_read(&counts->absorbed),
+		.skipped = count_read(&counts->skipped),
+		.replaced = count_read(&counts->replaced),
+		.dropped = count_read(&counts->dropped),
+		.refused = count_read(&counts->refused),
+		.reattached = count_read(&counts->reattached),
+	};
 }

@@ -3,7 +3,6 @@
 #include <limits.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
-#include <pthread.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -300,7 +299,8 @@ channels_wait(struct gate *gate, struct channel *const *channels, size_t n,
 }
 
 int
-channel_take(struct channel *channel, Emad__Reply **ret_reply)
+channel_take(struct channel *channel, struct wire_room *room,
+	     Emad__Reply **ret_reply)
 {
 	enum status status;
 	struct why why;
@@ -319,8 +319,8 @@ channel_take(struct channel *channel, Emad__Reply **ret_reply)
 		return fail(EMAD_UNREACHABLE,
 			    "the request was not answered: %s",
 			    nng_strerror(result));
-	status = wire_unpack_reply(ret_reply, nng_msg_body(reply),
-				   nng_msg_len(reply), &why);
+	status = wire_unpack_reply_in(room, ret_reply, nng_msg_body(reply),
+				      nng_msg_len(reply), &why);
 	nng_msg_free(reply);
 	if (status != STATUS_OK)
 		return fail(EMAD_BAD_REQUEST,

@@ -48,10 +48,12 @@ bool channels_wait(struct gate *gate, struct channel *const *channels, size_t n,
 		   int64_t deadline);
 
 /*
- * Take the answer, which makes the channel idle.  The reply is freed with
- * wire_reply_free().  UNREACHABLE: there will be none, send again.
+ * Take the answer, which makes the channel idle.  The reply is unpacked into
+ * @room and freed with wire_reply_free_in(); NULL: it is on the heap and freed
+ * with wire_reply_free().  UNREACHABLE: there will be none, send again.
  */
-int channel_take(struct channel *channel, Emad__Reply **ret_reply);
+int channel_take(struct channel *channel, struct wire_room *room,
+		 Emad__Reply **ret_reply);
 
 /* Give the request up.  False: libnng would not let go of it. */
 bool channel_cancel(struct channel *channel);

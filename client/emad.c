@@ -9,12 +9,6 @@
 #include "client/internal.h"
 
 int
-check_process(pid_t pid)
-{
-	return pid == getpid() ? EMAD_OK : fail_forked();
-}
-
-int
 look_for_daemon(const char *address)
 {
 	struct sockaddr_un name = { .sun_family = AF_UNIX };
@@ -84,32 +78,37 @@ explain_silence(const struct emad *emad)
  * attach would leave a session that nobody knows of.
  */
 static void
-renew_control(struct emad *emad)
+renew_channel(struct channel **channel, const char *address, struct gate *gate)
 {
-	/* Where libnng keeps the request, the channel is left to leak. */
-	if (channel_cancel(emad->control))
-		channels_free(&emad->control, 1);
-	emad->control = NULL;
-	(void)channel_new(&emad->control, emad->address, emad->gate);
+	/* Where libnng keeps the request, the old channel is left to leak. */
+	bool is_idle = channel_cancel(*channel);
+	struct channel *fresh;
+
+	if (channel_new(&fresh, address, gate) != EMAD_OK)
+		return;
+	if (is_idle)
+		channels_free(channel, 1);
+	*channel = fresh;
 }
 
 int
-ask_any(struct emad *emad, const Emad__Request *request, int64_t deadline,
-	Emad__Reply **ret_reply)
+ask_through(struct channel **channel, struct gate *gate,
+	    const struct emad *emad, const Emad__Request *request,
+	    int64_t deadline, Emad__Reply **ret_reply)
 {
 	int status;
 
-	if (!emad->control)
+	if (!channel_is_idle(*channel))
 		return fail(EMAD_SYSTEM,
 			    "the connection to %s is unusable: "
 			    "close it and connect again",
 			    emad->address);
-	status = channel_send(emad->control, request);
+	status = channel_send(*channel, request);
 	if (status != EMAD_OK)
 		return status;
-	if (channels_wait(emad->gate, &emad->control, 1, deadline))
-		return channel_take(emad->control, ret_reply);
-	renew_control(emad);
+	if (channels_wait(gate, channel, 1, deadline))
+		return channel_take(*channel, NULL, ret_reply);
+	renew_channel(channel, emad->address, gate);
 	return explain_silence(emad);
 }
 
@@ -120,7 +119,8 @@ ask(struct emad *emad, const Emad__Request *request, int64_t deadline,
 	owned_reply *reply = NULL;
 	int status;
 
-	status = ask_any(emad, request, deadline, &reply);
+	status = ask_through(&emad->control, emad->gate, emad, request,
+			     deadline, &reply);
 	if (status != EMAD_OK)
 		return status;
 	if (reply->status != STATUS_OK)
@@ -166,6 +166,7 @@ emad_connect(struct emad **ret_emad, const char *address, int timeout_ms)
 		return fail(EMAD_USAGE, "emad_connect: ret_emad is NULL");
 	if (!channel_is_usable())
 		return fail_forked();
+	process_mark();
 	emad = xcalloc(1, sizeof *emad);
 	emad->pid = getpid();
 	emad->gate = gate_new();
@@ -193,7 +194,7 @@ void
 emad_close(struct emad *emad)
 {
 	/* In a forked child all of this is still the parent's. */
-	if (!emad || emad->pid != getpid())
+	if (!emad || !process_is_same(emad->pid))
 		return;
 	while (emad->publishers)
 		(void)emad_detach(emad->publishers);

@@ -2,8 +2,9 @@
  * libemad: publish parameters to emad, and read the averages it keeps.
  *
  * Threads: a struct emad, and all that was made from it, belongs to one thread
- * at a time; different ones are independent.  emad_wants() may be called from
- * any thread.  emad_error() is each thread's own.
+ * at a time, also while emad_publish_async() copies; different ones are
+ * independent.  emad_wants() may be called from any thread.  emad_error() is
+ * each thread's own.
  *
  * Forks: after fork() the child must not use what the parent made, except to
  * free nothing and exit; calls there return EMAD_FORKED.  The parent is not
@@ -144,6 +145,8 @@ struct emad_options {
 	int accept_non_finite; /* absorb NaN and infinity */
 	int timeout_ms;        /* longest wait for the daemon, in any call;
 				  0: 60 s, -1: for ever */
+	unsigned int n_copy_threads; /* that copy a large snapshot, with the
+					one that publishes; 0: 1; at most 16 */
 };
 
 /*
@@ -186,9 +189,64 @@ EMAD_API int emad_publish_data(struct emad_publisher *publisher, int64_t step,
 			       const void *const *data);
 
 /*
+ * The same, but the copy is made meanwhile, by a thread of the library's: the
+ * caller must not change the parameters until emad_publish_wait() returned.  So
+ * publish after an update, wait before the next one:
+ *
+ *	for (step = 0; ...; step++) {
+ *		forward_and_backward();
+ *		emad_publish_wait(publisher);
+ *		update_parameters();
+ *		emad_publish_async(publisher, step, tensors);
+ *	}
+ *	emad_flush(publisher);
+ *
+ * Only the parameters have to stay, not @tensors nor @data.  The call waits for
+ * nothing but an earlier copy that is still under way; a free slot, and a
+ * daemon that is away, are the thread's to wait for, and the message is sent as
+ * soon as the copy is done.  Anything but EMAD_OK: this call has begun nothing.
+ * A step that no schedule wants returns at once.
+ *
+ * Every other call, on the connection as well, may be made while a copy is
+ * under way, on the caller's thread as always.  Those on the connection but
+ * emad_close() do not wait for it; on the publisher, emad_wants(),
+ * emad_last_step(), emad_get_counts() and the publishing of a step that nobody
+ * wants do not wait for it, all others do.  The thread is made by the first
+ * call and ends at detach; it takes no signals.
+ */
+EMAD_API int emad_publish_async(struct emad_publisher *publisher, int64_t step,
+				const struct emad_tensor *tensors);
+EMAD_API int emad_publish_data_async(struct emad_publisher *publisher,
+				     int64_t step, const void *const *data);
+
+/*
+ * Wait until the copy that is under way is done and sent: the caller may change
+ * the parameters again, whatever is returned.  EMAD_OK at once when there is
+ * none.  NO_SLOT (mode DROP), TIMEOUT, UNREACHABLE, ...: that step was not
+ * published, and may be once more; else an earlier refusal, as emad_publish()
+ * reports it.  What was not waited for is reported as a refusal is, by the next
+ * publish, wait for another one, commit, flush or detach.
+ */
+EMAD_API int emad_publish_wait(struct emad_publisher *publisher);
+
+/*
  * Write into a slot yourself: ret_data[i] is where tensor i's bytes go.  The
  * memory stays valid, at the same addresses, until detach; it is the caller's
  * from begin to commit and may be read at any time.
+ *
+ * With one slot (n_slots = 1) it is the same memory each time, and holds what
+ * was last written there: parameters may live in it, and nothing is copied.
+ * Begin waits until the daemon has averaged the last step, which it has long
+ * done when the next gradients are there:
+ *
+ *	emad_begin(publisher, data);
+ *	initialize(data);
+ *	for (step = 0; ...; step++) {
+ *		emad_commit(publisher, step);
+ *		forward_and_backward(data);
+ *		emad_begin(publisher, data);
+ *		update_parameters(data);
+ *	}
  */
 EMAD_API int emad_begin(struct emad_publisher *publisher, void **ret_data);
 EMAD_API int emad_commit(struct emad_publisher *publisher, int64_t step);

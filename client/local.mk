@@ -3,17 +3,22 @@
 noinst_LTLIBRARIES += client/libclient.la
 client_libclient_la_SOURCES = \
 	client/answers.c \
+	client/async.c \
 	client/channel.c client/channel.h \
 	client/control.c \
 	client/copy.c client/copy.h \
+	client/crew.c client/crew.h \
 	client/emad.c client/emad.h \
 	client/error.c \
+	client/fill.c \
 	client/gate.c client/gate.h \
 	client/internal.h \
+	client/process.c \
 	client/publish.c \
 	client/publisher.c \
 	client/slots.c \
 	client/spec.c \
+	client/thread.c client/thread.h \
 	client/view.c
 client_libclient_la_CFLAGS = $(AM_CFLAGS) $(PROTOBUF_C_CFLAGS) $(JANSSON_CFLAGS)
 client_libclient_la_LIBADD = proto/libproto.la $(NNG_LIBS)

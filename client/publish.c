@@ -1,29 +1,14 @@
 /*
  * Snapshots: filling a slot, handing it to the daemon, and the answers.
  *
- * Only libnng's callback runs elsewhere; whatever is here runs on the
- * caller's thread, and answers are taken in by its next call.
+ * All of this runs on the thread that has the publisher: the caller's, or that
+ * of async.c while a copy is under way.  Answers are taken in by what runs
+ * next.
  */
 #include <inttypes.h>
 #include <string.h>
 
-#include "client/copy.h"
 #include "client/internal.h"
-
-/* Where a caller's data pointers are: one in every @stride bytes. */
-struct source {
-	const char *first;
-	size_t stride;
-};
-
-static const void *
-get_data(const struct source *source, size_t i)
-{
-	const void *data;
-
-	memcpy(&data, source->first + i * source->stride, sizeof data);
-	return data;
-}
 
 int
 publish_send(struct emad_publisher *publisher, struct slot *slot)
@@ -104,7 +89,7 @@ take_slot(struct emad_publisher *publisher, int64_t deadline,
 	status = refresh(publisher, deadline);
 	while (status == EMAD_OK && !(slot = find_slot(publisher, SLOT_FREE))) {
 		if (publisher->mode == EMAD_MODE_DROP) {
-			publisher->counts.dropped++;
+			count(&publisher->counts.dropped);
 			return fail(
 				EMAD_NO_SLOT, "all %zu slots of %s are in use",
 				publisher->n_slots, publisher->attach.model);
@@ -127,9 +112,21 @@ check_call(const struct emad_publisher *publisher, const char *function,
 	if (!publisher || !argument)
 		return fail(EMAD_USAGE, "%s: an argument is NULL", function);
 	status = check_process(publisher->emad->pid);
-	if (status == EMAD_OK && publisher->is_taken_over)
+	if (status == EMAD_OK && !async_is_under_way(publisher) &&
+	    publisher->is_taken_over)
 		status = fail_taken_over(publisher);
 	return status;
+}
+
+int
+emad_wants(const struct emad_publisher *publisher, int64_t step)
+{
+	if (!publisher || step < 0 || step > STEP_MAX)
+		return 0;
+	for (size_t i = 0; i < publisher->n_schedules; i++)
+		if (schedule_wants(&publisher->schedules[i], step))
+			return 1;
+	return 0;
 }
 
 static int
@@ -172,71 +169,79 @@ send_filled(struct emad_publisher *publisher, struct slot *slot, int64_t step)
 		return status;
 	}
 	publisher->next_sequence++;
-	publisher->last_published = step;
 	publisher->next_slot = (size_t)(slot - publisher->slots) + 1;
-	publisher->counts.published++;
+	count(&publisher->counts.published);
 	return EMAD_OK;
 }
 
 static int
-check_data(const struct emad_publisher *publisher, const struct source *source)
+check_data(const struct emad_publisher *publisher, const char *function,
+	   const struct source *source)
 {
-	for (size_t i = 0; i < publisher->n_tensors; i++)
-		if (publisher->places[i].size > 0 && !get_data(source, i))
-			return fail(EMAD_USAGE, "tensor number %zu has no data",
-				    i);
-	return EMAD_OK;
-}
-
-static void
-fill(const struct emad_publisher *publisher, const struct slot *slot,
-     const struct source *source)
-{
+	if (publisher->n_tensors > 0 && !source->first)
+		return fail(EMAD_USAGE, "%s: no data", function);
 	for (size_t i = 0; i < publisher->n_tensors; i++) {
 		const struct place *place = &publisher->places[i];
-		char *to = slot->file + place->offset;
 
-		if (place->size == 0)
-			continue;
-		if (publisher->copy_way)
-			copy_stream(publisher->copy_way, to,
-				    get_data(source, i), place->size);
-		else
-			memcpy(to, get_data(source, i), place->size);
+		if (place->size > 0 && !source_get(source, place->index))
+			return fail(EMAD_USAGE, "tensor number %zu has no data",
+				    place->index);
 	}
-	copy_finish();
+	return EMAD_OK;
 }
 
-static int
-publish(struct emad_publisher *publisher, int64_t step,
-	const struct source *source)
+int
+publish_check(struct emad_publisher *publisher, const char *function,
+	      int64_t step, const struct source *source, bool *ret_is_wanted)
 {
-	struct slot *slot;
 	int status;
 
-	status = check_call(publisher, "emad_publish", publisher);
+	status = check_call(publisher, function, publisher);
 	if (status == EMAD_OK)
 		status = check_not_begun(publisher);
 	if (status == EMAD_OK)
 		status = check_step(publisher, step);
 	if (status != EMAD_OK)
 		return status;
-	if (!emad_wants(publisher, step)) {
-		publisher->counts.skipped++;
-		return EMAD_OK;
-	}
-	status = publisher->n_tensors > 0 && !source->first
-			 ? fail(EMAD_USAGE, "emad_publish: no data")
-			 : check_data(publisher, source);
-	if (status == EMAD_OK)
-		status =
-			take_slot(publisher,
-				  deadline_after(publisher->timeout_ms), &slot);
+	*ret_is_wanted = emad_wants(publisher, step);
+	if (*ret_is_wanted)
+		return check_data(publisher, function, source);
+	count(&publisher->counts.skipped);
+	return EMAD_OK;
+}
+
+int
+publish_snapshot(struct emad_publisher *publisher, int64_t step,
+		 const struct source *source, int64_t deadline)
+{
+	struct slot *slot;
+	int status;
+
+	status = take_slot(publisher, deadline, &slot);
 	if (status != EMAD_OK)
 		return status;
 	fill(publisher, slot, source);
-	status = send_filled(publisher, slot, step);
-	return status == EMAD_OK ? answers_report(publisher) : status;
+	return send_filled(publisher, slot, step);
+}
+
+static int
+publish(struct emad_publisher *publisher, int64_t step,
+	const struct source *source)
+{
+	bool is_wanted;
+	int status;
+
+	status = publish_check(publisher, "emad_publish", step, source,
+			       &is_wanted);
+	if (status != EMAD_OK || !is_wanted)
+		return status;
+	async_join(publisher);
+	status = publish_snapshot(publisher, step, source,
+				  deadline_after(publisher->timeout_ms));
+	if (status != EMAD_OK)
+		return status;
+	publisher->last_published = step;
+	return answers_report(publisher);
 }
 
 int
@@ -272,17 +277,21 @@ emad_begin(struct emad_publisher *publisher, void **ret_data)
 	status = check_call(publisher, "emad_begin", ret_data);
 	if (status == EMAD_OK)
 		status = check_not_begun(publisher);
-	if (status == EMAD_OK)
-		status =
-			take_slot(publisher,
-				  deadline_after(publisher->timeout_ms), &slot);
+	if (status != EMAD_OK)
+		return status;
+	async_join(publisher);
+	status = take_slot(publisher, deadline_after(publisher->timeout_ms),
+			   &slot);
 	if (status != EMAD_OK)
 		return status;
 	slot->state = SLOT_BEGUN;
 	publisher->begun = slot;
 	publisher->next_slot = (size_t)(slot - publisher->slots);
-	for (size_t i = 0; i < publisher->n_tensors; i++)
-		ret_data[i] = slot->file + publisher->places[i].offset;
+	for (size_t i = 0; i < publisher->n_tensors; i++) {
+		const struct place *place = &publisher->places[i];
+
+		ret_data[place->index] = slot->file + place->offset;
+	}
 	return EMAD_OK;
 }
 
@@ -302,7 +311,7 @@ emad_commit(struct emad_publisher *publisher, int64_t step)
 	if (!emad_wants(publisher, step)) {
 		publisher->begun->state = SLOT_FREE;
 		publisher->begun = NULL;
-		publisher->counts.skipped++;
+		count(&publisher->counts.skipped);
 		return EMAD_OK;
 	}
 	status = refresh(publisher, deadline_after(publisher->timeout_ms));
@@ -311,6 +320,7 @@ emad_commit(struct emad_publisher *publisher, int64_t step)
 	if (status != EMAD_OK)
 		return status;
 	publisher->begun = NULL;
+	publisher->last_published = step;
 	return answers_report(publisher);
 }
 
@@ -320,8 +330,10 @@ emad_flush(struct emad_publisher *publisher)
 	int status;
 
 	status = check_call(publisher, "emad_flush", publisher);
-	if (status == EMAD_OK)
-		status = publish_drain(publisher,
-				       deadline_after(publisher->timeout_ms));
+	if (status != EMAD_OK)
+		return status;
+	async_join(publisher);
+	status =
+		publish_drain(publisher, deadline_after(publisher->timeout_ms));
 	return status == EMAD_OK ? answers_report(publisher) : status;
 }

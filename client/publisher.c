@@ -4,7 +4,6 @@
 #include <string.h>
 #include <time.h>
 
-#include "client/copy.h"
 #include "client/internal.h"
 
 #define DEFAULT_TIMEOUT_MS 60000
@@ -21,12 +20,23 @@ ask_attach(struct emad_publisher *publisher, int64_t deadline,
 	   Emad__Reply **ret_reply, bool *ret_passing)
 {
 	Emad__Request request = EMAD__REQUEST__INIT;
+	struct emad *emad = publisher->emad;
 	owned_reply *reply = NULL;
 	int status;
 
 	*ret_passing = false;
 	request.attach = &publisher->attach;
-	status = ask_any(publisher->emad, &request, deadline, &reply);
+	/*
+	 * Attaching again has nothing to do with the connection's other
+	 * questions, which may be under way on another thread; no slot has a
+	 * request under way then, so that a slot's channel is free.
+	 */
+	if (publisher->n_slots > 0)
+		status = ask_through(&publisher->channels[0], publisher->gate,
+				     emad, &request, deadline, &reply);
+	else
+		status = ask_through(&emad->control, emad->gate, emad, &request,
+				     deadline, &reply);
 	if (status != EMAD_OK) {
 		*ret_passing = status == EMAD_UNREACHABLE;
 		return status;
@@ -35,7 +45,7 @@ ask_attach(struct emad_publisher *publisher, int64_t deadline,
 		/* A session of our own ends as soon as it is noticed. */
 		*ret_passing = reply->status == STATUS_STOPPING ||
 			       (reply->status == STATUS_BUSY &&
-				reply->busy_pid == publisher->emad->pid);
+				reply->busy_pid == emad->pid);
 		return fail_refused(reply);
 	}
 	if (!reply->attach || reply->attach->n_slots == 0 ||
@@ -75,6 +85,8 @@ read_profiles(struct emad_publisher *publisher, const Emad__AttachReply *reply)
 static void
 free_publisher(struct emad_publisher *publisher)
 {
+	async_free(publisher->async);
+	crew_free(publisher->crew);
 	channels_free(publisher->channels, WIRE_SLOTS_MAX);
 	gate_free(publisher->gate);
 	slots_unmap(publisher);
@@ -115,26 +127,27 @@ give_up_session(struct emad_publisher *publisher)
 }
 
 /* Nothing is in the slots yet, so one of them can be copied to another. */
-static void
-choose_copy(struct emad_publisher *publisher)
+static int
+choose_copy(struct emad_publisher *publisher, unsigned int n_threads)
 {
 	size_t start = publisher->data_start;
 	size_t size = publisher->slot_size - start;
 
 	if (size < COPY_STREAM_FROM)
-		return;
+		return EMAD_OK;
 	publisher->copy_way = copy_way(0);
 	if (publisher->n_slots > 1)
 		publisher->copy_way =
 			copy_choose(publisher->slots[1].file + start,
 				    publisher->slots[0].file + start,
 				    size < COPY_TRIAL ? size : COPY_TRIAL);
+	return n_threads > 1 ? crew_new(&publisher->crew, n_threads) : EMAD_OK;
 }
 
 /* Use what the first attach brought. */
 static int
 take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
-	     const struct emad_tensor *tensors)
+	     const struct emad_tensor *tensors, unsigned int n_copy_threads)
 {
 	int status;
 
@@ -145,11 +158,10 @@ take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
 	for (size_t i = 0; i < publisher->n_slots && status == EMAD_OK; i++)
 		status = channel_new(&publisher->channels[i],
 				     publisher->emad->address, publisher->gate);
-	if (status == EMAD_OK) {
-		choose_copy(publisher);
-		return EMAD_OK;
-	}
-	give_up_session(publisher);
+	if (status == EMAD_OK)
+		status = choose_copy(publisher, n_copy_threads);
+	if (status != EMAD_OK)
+		give_up_session(publisher);
 	return status;
 }
 
@@ -199,7 +211,8 @@ emad_attach(struct emad_publisher **ret_publisher, struct emad *emad,
 	status = ask_attach(publisher, deadline_after(publisher->timeout_ms),
 			    &reply, &passing);
 	if (status == EMAD_OK)
-		status = take_session(publisher, reply->attach, tensors);
+		status = take_session(publisher, reply->attach, tensors,
+				      options->n_copy_threads);
 	if (status != EMAD_OK) {
 		free_publisher(publisher);
 		return status;
@@ -269,7 +282,7 @@ attach_again(struct emad_publisher *publisher, int64_t deadline)
 				    publisher->attach.model);
 	publisher->session = reply->attach->session;
 	publisher->is_lost = false;
-	publisher->counts.reattached++;
+	count(&publisher->counts.reattached);
 	return EMAD_OK;
 }
 
@@ -359,6 +372,7 @@ emad_detach(struct emad_publisher *publisher)
 	status = check_process(publisher->emad->pid);
 	if (status != EMAD_OK)
 		return status;
+	async_join(publisher);
 	status =
 		publish_drain(publisher, deadline_after(publisher->timeout_ms));
 	if (status == EMAD_OK && !publisher->is_lost)
@@ -372,26 +386,8 @@ emad_detach(struct emad_publisher *publisher)
 	return status;
 }
 
-int
-emad_wants(const struct emad_publisher *publisher, int64_t step)
-{
-	if (!publisher || step < 0 || step > STEP_MAX)
-		return 0;
-	for (size_t i = 0; i < publisher->n_schedules; i++)
-		if (schedule_wants(&publisher->schedules[i], step))
-			return 1;
-	return 0;
-}
-
 int64_t
 emad_last_step(const struct emad_publisher *publisher)
 {
 	return publisher->last_step;
-}
-
-void
-emad_get_counts(const struct emad_publisher *publisher,
-		struct emad_counts *ret_counts)
-{
-	*ret_counts = publisher->counts;
 }

@@ -12,9 +12,12 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
-#include "client/copy.h"
 #include "client/internal.h"
 #include "proto/map.h"
+
+#ifndef MADV_POPULATE_WRITE /* since Linux 5.14 and glibc 2.35 */
+#define MADV_POPULATE_WRITE 23
+#endif
 
 bool
 is_plain_file_name(const char *file)
@@ -24,6 +27,40 @@ is_plain_file_name(const char *file)
 	       strlen(file) < FILE_NAME_SIZE;
 }
 
+/*
+ * See to it that no page of @file has to be mapped later, in a publish.  Where
+ * the memory cannot be had this fails, and nothing ends with SIGBUS.
+ */
+static bool
+populate(char *file, uint64_t size)
+{
+	uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+
+	if (madvise(file, size, MADV_POPULATE_WRITE) == 0)
+		return true;
+	if (errno != EINVAL)
+		return false;
+	/* An older kernel; the daemon has made the pages. */
+	for (uint64_t at = 0; at < size; at += page)
+		(void)*(volatile char *)(file + at);
+	return true;
+}
+
+static int
+map_file(char **ret_file, int fd, uint64_t size)
+{
+	void *file;
+	int r = map_shared(fd, size, PROT_READ | PROT_WRITE, 0, &file);
+
+	if (r == 0 && !populate(file, size)) {
+		r = -errno;
+		map_remove(file, size);
+	}
+	if (r == 0)
+		*ret_file = file;
+	return r;
+}
+
 /* Map @slot whole, with every page there already. */
 static int
 map(char **ret_file, const Emad__Slot *slot)
@@ -31,7 +68,6 @@ map(char **ret_file, const Emad__Slot *slot)
 	char name[FILE_NAME_SIZE + 1];
 	struct stat status;
 	owned_fd fd = -1;
-	void *file;
 	int r;
 
 	if (!is_plain_file_name(slot->file) || slot->size == 0)
@@ -48,13 +84,11 @@ map(char **ret_file, const Emad__Slot *slot)
 			    "the slot " SHM_DIRECTORY "%s has not the %" PRIu64
 			    " bytes that the daemon said",
 			    name, slot->size);
-	r = map_shared(fd, slot->size, PROT_READ | PROT_WRITE, MAP_POPULATE,
-		       &file);
+	r = map_file(ret_file, fd, slot->size);
 	if (r < 0)
 		return fail(EMAD_SYSTEM,
 			    "cannot map the slot " SHM_DIRECTORY "%s: %s", name,
 			    strerror(-r));
-	*ret_file = file;
 	return EMAD_OK;
 }
 
@@ -108,6 +142,20 @@ compare_tensors(const void *a, const void *b)
 		      (*(const struct tensor *const *)b)->name);
 }
 
+/* By where they begin and end. */
+static int
+compare_places(const void *a, const void *b)
+{
+	const struct place *first = a;
+	const struct place *second = b;
+
+	if (first->offset != second->offset)
+		return first->offset < second->offset ? -1 : 1;
+	if (first->size != second->size)
+		return first->size < second->size ? -1 : 1;
+	return 0;
+}
+
 /* Find each of the caller's tensors in the slot. */
 static int
 place_tensors(struct emad_publisher *publisher,
@@ -144,8 +192,10 @@ place_tensors(struct emad_publisher *publisher,
 		publisher->places[i] = (struct place) {
 			.offset = header->header_size + (*found)->begin,
 			.size = size,
+			.index = i,
 		};
 	}
+	qsort(publisher->places, n, sizeof *publisher->places, compare_places);
 	return EMAD_OK;
 }
 

@@ -184,6 +184,9 @@ write_options(Emad__Attach *attach, const struct emad_options *options)
 	if (n_slots > WIRE_SLOTS_MAX)
 		return fail(EMAD_USAGE, "%u slots; at most %d", n_slots,
 			    WIRE_SLOTS_MAX);
+	if (options->n_copy_threads > CREW_THREADS_MAX)
+		return fail(EMAD_USAGE, "%u threads to copy; at most %d",
+			    options->n_copy_threads, CREW_THREADS_MAX);
 	if (n_slots == 0)
 		n_slots = options->mode == EMAD_MODE_LATEST
 				  ? DEFAULT_SLOTS_LATEST

@@ -6,32 +6,47 @@
 static _Thread_local size_t budget;
 
 static void *
-allocate(void *unused, size_t size)
+allocate(void *room, size_t size)
 {
-	(void)unused;
+	struct wire_room *space = room;
+	size_t rounded = u64_round_up(size, _Alignof(max_align_t));
+
 	if (size > budget)
 		return NULL;
 	budget -= size;
-	return malloc(size ? size : 1);
+	if (!space || rounded > sizeof space->bytes - space->used)
+		return malloc(size ? size : 1);
+	space->used += rounded;
+	return space->bytes + space->used - rounded;
 }
 
 static void
-release(void *unused, void *memory)
+release(void *room, void *memory)
 {
-	(void)unused;
-	free(memory);
+	struct wire_room *space = room;
+	uintptr_t at = (uintptr_t)memory;
+
+	if (!space || at < (uintptr_t)space->bytes ||
+	    at >= (uintptr_t)space->bytes + sizeof space->bytes)
+		free(memory);
 }
 
-static ProtobufCAllocator arena = {
-	.alloc = allocate,
-	.free = release,
-};
+static ProtobufCAllocator
+arena_in(struct wire_room *room)
+{
+	return (ProtobufCAllocator) {
+		.alloc = allocate,
+		.free = release,
+		.allocator_data = room,
+	};
+}
 
 static enum status
-unpack(ProtobufCMessage **ret_message,
+unpack(ProtobufCMessage **ret_message, struct wire_room *room,
        const ProtobufCMessageDescriptor *descriptor, const void *bytes,
        size_t size, size_t size_max, struct why *why)
 {
+	ProtobufCAllocator arena = arena_in(room);
 	enum status status;
 
 	if (size > size_max) {
@@ -84,7 +99,7 @@ wire_unpack_request(Emad__Request **ret_request, const void *bytes, size_t size,
 	enum status status;
 	unsigned int n;
 
-	status = unpack(&message, &emad__request__descriptor, bytes, size,
+	status = unpack(&message, NULL, &emad__request__descriptor, bytes, size,
 			wire_may_be_attach(bytes, size) ? WIRE_ATTACH_MAX
 							: WIRE_MESSAGE_MAX,
 			why);
@@ -109,31 +124,50 @@ wire_unpack_request(Emad__Request **ret_request, const void *bytes, size_t size,
 }
 
 enum status
-wire_unpack_reply(Emad__Reply **ret_reply, const void *bytes, size_t size,
-		  struct why *why)
+wire_unpack_reply_in(struct wire_room *room, Emad__Reply **ret_reply,
+		     const void *bytes, size_t size, struct why *why)
 {
 	ProtobufCMessage *message;
 	enum status status;
 
-	status = unpack(&message, &emad__reply__descriptor, bytes, size,
+	if (room)
+		room->used = 0;
+	status = unpack(&message, room, &emad__reply__descriptor, bytes, size,
 			WIRE_ATTACH_MAX, why);
 	if (status == STATUS_OK)
 		*ret_reply = (Emad__Reply *)(void *)message;
 	return status;
 }
 
+enum status
+wire_unpack_reply(Emad__Reply **ret_reply, const void *bytes, size_t size,
+		  struct why *why)
+{
+	return wire_unpack_reply_in(NULL, ret_reply, bytes, size, why);
+}
+
 void
 wire_request_free(Emad__Request *request)
 {
+	ProtobufCAllocator arena = arena_in(NULL);
+
 	if (request)
 		protobuf_c_message_free_unpacked(&request->base, &arena);
 }
 
 void
-wire_reply_free(Emad__Reply *reply)
+wire_reply_free_in(struct wire_room *room, Emad__Reply *reply)
 {
+	ProtobufCAllocator arena = arena_in(room);
+
 	if (reply)
 		protobuf_c_message_free_unpacked(&reply->base, &arena);
+}
+
+void
+wire_reply_free(Emad__Reply *reply)
+{
+	wire_reply_free_in(NULL, reply);
 }
 
 uint8_t *

@@ -31,6 +31,19 @@ enum status wire_unpack_reply(Emad__Reply **ret_reply, const void *bytes,
 void wire_request_free(Emad__Request *request);
 void wire_reply_free(Emad__Reply *reply);
 
+/*
+ * The same into memory of the caller's, so that a small reply costs no
+ * allocation; what does not fit takes the heap.  NULL: all of it does.
+ */
+struct wire_room {
+	char bytes[1024] __attribute__((aligned));
+	size_t used;
+};
+enum status
+wire_unpack_reply_in(struct wire_room *room, Emad__Reply **ret_reply,
+		     const void *bytes, size_t size, struct why *why);
+void wire_reply_free_in(struct wire_room *room, Emad__Reply *reply);
+
 /* malloc'ed bytes of @message, *ret_size of them. */
 uint8_t *wire_pack(const ProtobufCMessage *message, size_t *ret_size);
 

@@ -122,6 +122,9 @@ call_everything(void *arg)
 
 	insist(emad_publish(fixture->publisher, 100,
 			    fixture->uniform.tensors) == EMAD_FORKED);
+	insist(emad_publish_async(fixture->publisher, 100,
+				  fixture->uniform.tensors) == EMAD_FORKED);
+	insist(emad_publish_wait(fixture->publisher) == EMAD_FORKED);
 	insist(strlen(emad_error()) > 0);
 	insist(emad_begin(fixture->publisher, slot) == EMAD_FORKED);
 	insist(emad_flush(fixture->publisher) == EMAD_FORKED);

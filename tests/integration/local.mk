@@ -3,6 +3,7 @@
 stories_common = \
 	tests/lib/daemon.c tests/lib/daemon.h \
 	tests/lib/raw.c tests/lib/raw.h \
+	tests/lib/reference.c tests/lib/reference.h \
 	tests/lib/story.c tests/lib/story.h \
 	tests/lib/uniform.c tests/lib/uniform.h
 stories_cppflags = $(AM_CPPFLAGS) \
@@ -27,6 +28,7 @@ TESTS += tests/integration/replay.sh
 EXTRA_DIST += tests/integration/replay.sh
 
 stories = \
+	tests/integration/async \
 	tests/integration/damage \
 	tests/integration/fork \
 	tests/integration/hostile \
@@ -36,6 +38,7 @@ stories = \
 	tests/integration/many \
 	tests/integration/python \
 	tests/integration/refusals \
+	tests/integration/resident \
 	tests/integration/serving \
 	tests/integration/shapes \
 	tests/integration/space \
@@ -48,6 +51,11 @@ if HAVE_CHECK
 check_PROGRAMS += $(stories)
 TESTS += $(stories)
 endif
+
+tests_integration_async_SOURCES = tests/integration/async.c
+tests_integration_async_CPPFLAGS = $(stories_cppflags)
+tests_integration_async_CFLAGS = $(unit_cflags)
+tests_integration_async_LDADD = $(stories_libs)
 
 tests_integration_damage_SOURCES = tests/integration/damage.c
 tests_integration_damage_CPPFLAGS = $(stories_cppflags)
@@ -94,6 +102,11 @@ tests_integration_refusals_SOURCES = tests/integration/refusals.c
 tests_integration_refusals_CPPFLAGS = $(stories_cppflags)
 tests_integration_refusals_CFLAGS = $(unit_cflags)
 tests_integration_refusals_LDADD = $(stories_libs)
+
+tests_integration_resident_SOURCES = tests/integration/resident.c
+tests_integration_resident_CPPFLAGS = $(stories_cppflags)
+tests_integration_resident_CFLAGS = $(unit_cflags)
+tests_integration_resident_LDADD = $(stories_libs)
 
 tests_integration_serving_SOURCES = tests/integration/serving.c
 tests_integration_serving_CPPFLAGS = $(stories_cppflags)

@@ -34,7 +34,7 @@ const struct fake_orders hold = { .must_hold = true };
 const struct fake_orders nothing_special;
 
 static void
-setup(void)
+setup_fake(void)
 {
 	fake = fake_new();
 	fake_start(fake);
@@ -43,6 +43,12 @@ setup(void)
 		.profiles = &profile,
 		.n_profiles = 1,
 	};
+}
+
+static void
+setup(void)
+{
+	setup_fake();
 	ck_assert_int_eq(emad_connect(&emad, fake_address(fake), -1), EMAD_OK);
 }
 
@@ -78,13 +84,25 @@ publish_well(int64_t step)
 		      emad_error());
 }
 
-TCase *
-new_case(Suite *suite, const char *name)
+static TCase *
+add_case(Suite *suite, const char *name, void (*set_up)(void))
 {
 	TCase *tcase = tcase_create(name);
 
 	tcase_set_timeout(tcase, 120);
-	tcase_add_checked_fixture(tcase, setup, teardown);
+	tcase_add_checked_fixture(tcase, set_up, teardown);
 	suite_add_tcase(suite, tcase);
 	return tcase;
+}
+
+TCase *
+new_case(Suite *suite, const char *name)
+{
+	return add_case(suite, name, setup);
+}
+
+TCase *
+new_case_unconnected(Suite *suite, const char *name)
+{
+	return add_case(suite, name, setup_fake);
 }

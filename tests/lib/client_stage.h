@@ -38,7 +38,8 @@ void attach(void);
 int publish(int64_t step);
 void publish_well(int64_t step);
 
-/* A test case on this stage. */
+/* A test case on this stage; the second before it has a connection. */
 TCase *new_case(Suite *suite, const char *name);
+TCase *new_case_unconnected(Suite *suite, const char *name);
 
 #endif

@@ -22,7 +22,7 @@ examples/       client/emad.h examples/ proto/
 libraries='
 nng/            client/channel.
 uv.h            daemon/io/ daemon/service/ daemon/server.
-pthread.h       daemon/io/pool. client/channel. client/gate.
+pthread.h       daemon/io/pool. client/channel. client/gate. client/thread.
 immintrin.h     daemon/core/kernel_ client/copy.
 arm_neon.h      daemon/core/kernel_neon.
 jansson.h       proto/ client/emactl

@@ -148,6 +148,36 @@ START_TEST(a_long_string_is_refused)
 }
 END_TEST
 
+/* _i: bytes of the sentence, from none to more than there is room for. */
+START_TEST(a_reply_fits_into_the_callers_room_or_takes_the_heap)
+{
+	Emad__PublishReply answer = EMAD__PUBLISH_REPLY__INIT;
+	Emad__Reply reply = EMAD__REPLY__INIT;
+	owned_memory uint8_t *bytes = NULL;
+	char sentence[2001] = "";
+	struct wire_room room;
+	Emad__Reply *read;
+	struct why why;
+	size_t size;
+
+	memset(sentence, 'x', (size_t)_i);
+	answer.absorbed = true;
+	reply.sentence = sentence;
+	reply.publish = &answer;
+	bytes = wire_pack(&reply.base, &size);
+	for (int round = 0; round < 2; round++) {
+		ck_assert(wire_unpack_reply_in(&room, &read, bytes, size,
+					       &why) == STATUS_OK);
+		ck_assert_ptr_eq(read, room.bytes);
+		ck_assert_str_eq(read->sentence, sentence);
+		ck_assert(read->publish->absorbed);
+		wire_reply_free_in(&room, read);
+	}
+	ck_assert(wire_unpack_reply_in(&room, &read, bytes, size - 1, &why) !=
+		  STATUS_OK);
+}
+END_TEST
+
 START_TEST(a_profile_survives_the_wire)
 {
 	struct schedule schedule = schedule_default(SCHEDULE_EMA_PYTORCH_0_7);
@@ -232,6 +262,11 @@ wire_suite(void)
 	tcase_add_test(tcase,
 		       what_is_too_large_is_refused_before_it_is_unpacked);
 	tcase_add_test(tcase, a_long_string_is_refused);
+	for (int size = 0; size <= 2000; size += 250)
+		tcase_add_loop_test(
+			tcase,
+			a_reply_fits_into_the_callers_room_or_takes_the_heap,
+			size, size + 1);
 	tcase_add_test(tcase, a_profile_survives_the_wire);
 	tcase_add_test(tcase, a_profile_takes_its_variants_defaults);
 	tcase_add_test(tcase, a_cut_sentence_ends_in_a_whole_character);
