@@ -21,12 +21,14 @@ EXTRA_DIST += \
 	tests/bench/peers/daemon.py \
 	tests/bench/peers/harness.py \
 	tests/bench/peers/library.py \
+	tests/bench/peers/plot.py \
 	tests/bench/peers/precision.py \
 	tests/bench/peers/pull.py \
 	tests/bench/peers/quiet.py \
 	tests/bench/peers/shapes.py \
 	tests/bench/peers/stall.py \
-	tests/bench/peers/training.py
+	tests/bench/peers/training.py \
+	script/plot
 
 .PHONY: bench-peers
 bench: bench-peers
