@@ -82,3 +82,31 @@ check() {
 		n_failed=1
 	fi
 }
+
+# Sets peers_python to a Python that has the packages which the benchmarks
+# compare emad with, and what draws: made in FOLDER if need be, and completed
+# where the lists of packages have changed.  A peer that pip cannot install is
+# named and left out.
+#
+#   need_peers FOLDER
+need_peers() {
+	peers_python=$PWD/$1/venv/bin/python
+	peers_log=$1/venv.log
+	peers_done=$1/venv/peers.txt
+	peers_base=tests/bench/peers/requirements.txt
+	peers_list=tests/bench/peers/requirements-peers.txt
+	cat "$peers_base" "$peers_list" | cmp -s - "$peers_done" && return 0
+	mkdir -p "$1"
+	echo "installing in $1/venv (pip, some hundred MB and more):" \
+		"$(sed -n 's/^\([a-z-]*==[^ ]*\).*/\1/p' \
+			"$peers_base" "$peers_list" | tr '\n' ' ')"
+	quietly "$peers_log" python3 -m venv "$1/venv" || return 1
+	set -- "$peers_python" -m pip install --disable-pip-version-check
+	quietly "$peers_log" "$@" -r "$peers_base" || return 1
+	while read -r peer option; do
+		[ "${peer#"#"}" = "$peer" ] || continue
+		quietly "$peers_log" "$@" ${option:+"$option"} "$peer" ||
+			echo "not installed: $peer"
+	done <"$peers_list"
+	cat "$peers_base" "$peers_list" >"$peers_done"
+}

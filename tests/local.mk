@@ -28,6 +28,7 @@ include $(top_srcdir)/tests/integration/protocol.mk
 include $(top_srcdir)/tests/integration/emactl.mk
 include $(top_srcdir)/tests/integration/demo.mk
 include $(top_srcdir)/tests/bench/local.mk
+include $(top_srcdir)/tests/bench/peers/local.mk
 include $(top_srcdir)/tests/lint/local.mk
 
 if HAVE_CHECK
