@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -17,6 +18,14 @@
 
 #define PATH_SIZE (sizeof SHM_DIRECTORY + FILE_NAME_SIZE)
 #define FILE_MAX  ((uint64_t)INT64_MAX) /* of off_t */
+
+static _Atomic uint64_t held;
+
+uint64_t
+shm_held(void)
+{
+	return atomic_load(&held);
+}
 
 static void
 path_of(char ret_path[PATH_SIZE], const char *name)
@@ -35,8 +44,12 @@ set_name(struct shm *shm, const char *name)
 static int
 map(struct shm *shm)
 {
-	return map_shared(shm->fd, shm->size, PROT_READ | PROT_WRITE, 0,
-			  &shm->base);
+	int r = map_shared(shm->fd, shm->size, PROT_READ | PROT_WRITE, 0,
+			   &shm->base);
+
+	if (r == 0)
+		(void)atomic_fetch_add(&held, shm->size);
+	return r;
 }
 
 /* For kernels that cannot be asked to. */
@@ -192,8 +205,10 @@ void
 shm_close(struct shm *shm)
 {
 	huge_remove(shm->huge);
-	if (shm->base)
+	if (shm->base) {
 		map_remove(shm->base, shm->size);
+		(void)atomic_fetch_sub(&held, shm->size);
+	}
 	if (shm->fd >= 0)
 		(void)close(shm->fd);
 	*shm = SHM_NONE;

@@ -98,6 +98,9 @@ int shm_swap(struct shm *next, struct shm *current);
 /* Whether the name @shm carries still is this file, with the size it had. */
 bool shm_is_intact(const struct shm *shm);
 
+/* Bytes of all segments that are mapped now.  Any thread. */
+uint64_t shm_held(void);
+
 /* Bytes free to this user and bytes in all, of /dev/shm. */
 int shm_space(uint64_t *ret_free, uint64_t *ret_total);
 

@@ -257,7 +257,7 @@ handle_status(struct state *state, struct request *request,
 	status.n_workers = pool_n_workers(state->pool);
 	status.kernel = (char *)(uintptr_t)state->kernel->name;
 	status.updates = state->n_updates;
-	status.memory = state_memory(state);
+	status.memory = shm_held();
 	(void)shm_space(&status.shm_free, &status.shm_size);
 	reply.status_reply = &status;
 	reply_message(request, &reply);

@@ -84,6 +84,14 @@ session_new(struct session **ret_session, struct model *model,
 }
 
 static void
+forget(struct kept_result *kept)
+{
+	free(kept->sentence);
+	free(kept->tensor);
+	*kept = (struct kept_result) { 0 };
+}
+
+static void
 free_session(struct session *session)
 {
 	struct model *model = session->model;
@@ -98,7 +106,7 @@ free_session(struct session *session)
 		shm_close(&session->slots[i]);
 	}
 	for (unsigned int i = 0; i < SESSION_RESULTS; i++)
-		free(session->results[i].tensor);
+		forget(&session->results[i]);
 	free(session->results);
 	if (session->detach)
 		reply_status(session->detach, STATUS_OK, NULL);
@@ -169,12 +177,17 @@ static void
 remember(struct session *session, uint64_t sequence,
 	 const struct result *result)
 {
-	struct result *slot = &session->results[sequence % SESSION_RESULTS];
+	struct kept_result *kept =
+		&session->results[sequence % SESSION_RESULTS];
 
-	free(slot->tensor);
-	*slot = *result;
-	slot->sequence = sequence;
-	slot->tensor = result->tensor ? xstrdup(result->tensor) : NULL;
+	forget(kept);
+	kept->sequence = sequence;
+	kept->status = result->status;
+	kept->absorbed = result->absorbed;
+	if (result->status != STATUS_OK)
+		kept->sentence = xstrdup(result->why.text);
+	if (result->tensor)
+		kept->tensor = xstrdup(result->tensor);
 }
 
 void
@@ -211,12 +224,26 @@ find_pending(const struct session *session, uint64_t sequence)
 	return NULL;
 }
 
+static void
+answer_again(struct request *request, const struct kept_result *kept)
+{
+	struct result result = {
+		.status = kept->status,
+		.absorbed = kept->absorbed,
+		.tensor = kept->tensor,
+	};
+
+	if (kept->sentence)
+		why_set(&result.why, "%s", kept->sentence);
+	reply_result(request, &result);
+}
+
 /* The client asks again: it lost the connection, and with it the answer. */
 static bool
 is_repeat(struct session *session, struct request *request, uint64_t sequence)
 {
 	struct publish *pending = find_pending(session, sequence);
-	const struct result *result;
+	const struct kept_result *kept;
 	struct why why;
 
 	if (sequence == 0) { /* marks what was never answered */
@@ -235,9 +262,9 @@ is_repeat(struct session *session, struct request *request, uint64_t sequence)
 	}
 	if (sequence >= session->next_sequence)
 		return false;
-	result = &session->results[sequence % SESSION_RESULTS];
-	if (result->sequence == sequence) {
-		reply_result(request, result);
+	kept = &session->results[sequence % SESSION_RESULTS];
+	if (kept->sequence == sequence) {
+		answer_again(request, kept);
 		return true;
 	}
 	why_set(&why,

@@ -28,11 +28,19 @@ struct publish {
 };
 
 struct result {
-	uint64_t sequence; /* 0: none */
 	enum status status;
 	bool absorbed;
 	struct why why;
 	char *tensor; /* with NOT_FINITE; or NULL */
+};
+
+/* An answer that is kept: of refusals with their texts, malloc'ed. */
+struct kept_result {
+	uint64_t sequence; /* 0: none */
+	enum status status;
+	bool absorbed;
+	char *sentence;
+	char *tensor;
 };
 
 struct session_counts {
@@ -59,7 +67,7 @@ struct session {
 	int64_t last_step;         /* of the last publish taken */
 	struct list early;         /* publishes ahead of next_sequence */
 	unsigned int n_pending;    /* publishes not answered, early included */
-	struct result *results;    /* SESSION_RESULTS of them */
+	struct kept_result *results; /* SESSION_RESULTS of them */
 	struct session_counts counts;
 	bool ended; /* takes no more; goes when nothing is pending */
 	struct request *detach; /* to be answered then */

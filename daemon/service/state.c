@@ -71,17 +71,6 @@ state_deinit(struct state *state)
 }
 
 uint64_t
-state_memory(const struct state *state)
-{
-	uint64_t memory = 0;
-
-	list_each (entry, &state->models)
-		memory +=
-			model_memory(container_of(entry, struct model, entry));
-	return memory;
-}
-
-uint64_t
 state_random(void)
 {
 	uint64_t value;

@@ -71,9 +71,6 @@ void state_check_idle(struct state *state);
 /* Free everything.  Public files stay, hidden ones go. */
 void state_deinit(struct state *state);
 
-/* Bytes of shared memory that all models and sessions hold. */
-uint64_t state_memory(const struct state *state);
-
 /* Random, for ids that are secrets. */
 uint64_t state_random(void);
 

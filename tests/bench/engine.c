@@ -77,9 +77,9 @@ static void
 run_range(const struct engine *engine, const struct portion *portion,
 	  size_t begin, size_t end)
 {
-	for (size_t at = begin; at < end; at += CREW_UNIT)
+	for (size_t at = begin; at < end; at += THREADS_UNIT)
 		run_tile(engine, portion, at,
-			 end - at < CREW_UNIT ? end - at : CREW_UNIT);
+			 end - at < THREADS_UNIT ? end - at : THREADS_UNIT);
 	engine->kernel->finish();
 }
 
@@ -111,5 +111,5 @@ work(void *arg, size_t begin, size_t end)
 double
 engine_run(struct engine *engine, unsigned int n_threads, size_t n)
 {
-	return crew_run(n_threads, engine->sharing, work, engine, n);
+	return threads_run(n_threads, engine->sharing, work, engine, n);
 }

@@ -27,7 +27,7 @@ struct engine {
 	enum accumulator accumulator;
 	const char *rest;
 	char *next_rest;
-	enum crew_sharing sharing;
+	enum threads_sharing sharing;
 	const char *current[ENGINE_TARGETS_MAX];
 	char *next[ENGINE_TARGETS_MAX];
 };

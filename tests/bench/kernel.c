@@ -21,16 +21,16 @@ static const struct loop {
 	const char *name;
 	bool pages; /* four pages in lock step, not one line after another */
 	size_t distance; /* bytes ahead to prefetch; 0: not */
-	enum crew_sharing sharing;
+	enum threads_sharing sharing;
 } loops[] = {
-	{ "halves, no prefetch", false, 0, CREW_HALVES },
-	{ "halves, prefetch 512 ahead", false, 512, CREW_HALVES },
-	{ "halves, prefetch 2048 ahead", false, 2048, CREW_HALVES },
-	{ "halves, prefetch 3072 ahead", false, 3072, CREW_HALVES },
-	{ "halves, four pages in lock step", true, 0, CREW_HALVES },
-	{ "chunks, no prefetch", false, 0, CREW_UNITS },
-	{ "chunks, prefetch 512 ahead", false, 512, CREW_UNITS },
-	{ "chunks, prefetch 2048 ahead", false, 2048, CREW_UNITS },
+	{ "halves, no prefetch", false, 0, THREADS_HALVES },
+	{ "halves, prefetch 512 ahead", false, 512, THREADS_HALVES },
+	{ "halves, prefetch 2048 ahead", false, 2048, THREADS_HALVES },
+	{ "halves, prefetch 3072 ahead", false, 3072, THREADS_HALVES },
+	{ "halves, four pages in lock step", true, 0, THREADS_HALVES },
+	{ "chunks, no prefetch", false, 0, THREADS_UNITS },
+	{ "chunks, prefetch 512 ahead", false, 512, THREADS_UNITS },
+	{ "chunks, prefetch 2048 ahead", false, 2048, THREADS_UNITS },
 };
 
 #define N_LOOPS (sizeof loops / sizeof *loops)
@@ -74,8 +74,8 @@ run_traffic(void *arg)
 {
 	struct way *way = arg;
 
-	return crew_run(way->n_threads, way->loop->sharing, work_traffic, way,
-			way->n);
+	return threads_run(way->n_threads, way->loop->sharing, work_traffic,
+			   way, way->n);
 }
 
 static double
@@ -83,8 +83,8 @@ run_lerp(void *arg)
 {
 	struct way *way = arg;
 
-	return crew_run(way->n_threads, way->engine.sharing, work_lerp, way,
-			way->n);
+	return threads_run(way->n_threads, way->engine.sharing, work_lerp, way,
+			   way->n);
 }
 
 static double
@@ -196,7 +196,7 @@ set_variants(struct variant *variants, struct way *ways, const struct way *base,
 		if (i >= BARE)
 			ways[i].loop = &loops[i - BARE];
 	}
-	ways[IN_PLACE].engine.sharing = CREW_HALVES;
+	ways[IN_PLACE].engine.sharing = THREADS_HALVES;
 	ways[KERNEL_BF16].engine.dtype = DTYPE_BF16;
 	ways[KERNEL_BF16].engine.snapshot = halves;
 	ways[KERNEL_F16].engine.dtype = DTYPE_F16;
@@ -237,7 +237,7 @@ bench_single(const struct bench_options *options)
 		.engine = {
 			.kernel = kernel_choose(),
 			.dtype = DTYPE_F32,
-			.sharing = CREW_UNITS,
+			.sharing = THREADS_UNITS,
 			.snapshot = values,
 			.n_targets = 1,
 			.current = { average },

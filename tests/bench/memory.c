@@ -114,20 +114,20 @@ memory_fit(size_t size, size_t n_arrays)
 	return fitting;
 }
 
-struct crew {
-	crew_fn *work;
+struct threads {
+	threads_fn *work;
 	void *arg;
 	size_t n;
-	enum crew_sharing sharing;
+	enum threads_sharing sharing;
 	unsigned int n_threads;
 	_Atomic unsigned int n_ready;
 	_Atomic bool go;
-	_Atomic size_t next; /* CREW_UNITS: element that nobody has taken */
+	_Atomic size_t next; /* THREADS_UNITS: element that nobody has taken */
 };
 
-struct crew_member {
+struct threads_member {
 	pthread_t thread;
-	struct crew *crew;
+	struct threads *threads;
 	unsigned int number;
 };
 
@@ -138,27 +138,29 @@ lower(size_t a, size_t b)
 }
 
 static void
-do_share(const struct crew_member *member)
+do_share(const struct threads_member *member)
 {
-	struct crew *crew = member->crew;
-	size_t n = crew->n, n_threads = crew->n_threads;
-	size_t each = (n / n_threads + CREW_UNIT - 1) / CREW_UNIT * CREW_UNIT;
+	struct threads *threads = member->threads;
+	size_t n = threads->n, n_threads = threads->n_threads;
+	size_t each = (n / n_threads + THREADS_UNIT - 1) / THREADS_UNIT *
+		      THREADS_UNIT;
 
 	/* The last one also does what rounding leaves over. */
-	if (crew->sharing == CREW_HALVES) {
+	if (threads->sharing == THREADS_HALVES) {
 		size_t begin = lower(each * member->number, n);
 		bool is_last = member->number + 1 == n_threads;
 
-		crew->work(crew->arg, begin,
-			   is_last ? n : lower(begin + each, n));
+		threads->work(threads->arg, begin,
+			      is_last ? n : lower(begin + each, n));
 		return;
 	}
 	for (;;) {
-		size_t begin = atomic_fetch_add(&crew->next, CREW_UNIT);
+		size_t begin = atomic_fetch_add(&threads->next, THREADS_UNIT);
 
 		if (begin >= n)
 			return;
-		crew->work(crew->arg, begin, lower(begin + CREW_UNIT, n));
+		threads->work(threads->arg, begin,
+			      lower(begin + THREADS_UNIT, n));
 	}
 }
 
@@ -166,22 +168,22 @@ do_share(const struct crew_member *member)
 static void *
 run_member(void *arg)
 {
-	struct crew_member *member = arg;
-	struct crew *crew = member->crew;
+	struct threads_member *member = arg;
+	struct threads *threads = member->threads;
 
-	atomic_fetch_add(&crew->n_ready, 1);
-	while (!atomic_load_explicit(&crew->go, memory_order_acquire))
+	atomic_fetch_add(&threads->n_ready, 1);
+	while (!atomic_load_explicit(&threads->go, memory_order_acquire))
 		continue;
 	do_share(member);
 	return NULL;
 }
 
 double
-crew_run(unsigned int n_threads, enum crew_sharing sharing, crew_fn *work,
-	 void *arg, size_t n)
+threads_run(unsigned int n_threads, enum threads_sharing sharing,
+	    threads_fn *work, void *arg, size_t n)
 {
-	struct crew_member members[THREADS_MAX];
-	struct crew crew = {
+	struct threads_member members[THREADS_MAX];
+	struct threads threads = {
 		.work = work,
 		.arg = arg,
 		.n = n,
@@ -192,18 +194,18 @@ crew_run(unsigned int n_threads, enum crew_sharing sharing, crew_fn *work,
 
 	insist(n_threads > 0 && n_threads <= THREADS_MAX);
 	for (unsigned int i = 0; i < n_threads; i++) {
-		members[i] = (struct crew_member) {
-			.crew = &crew,
+		members[i] = (struct threads_member) {
+			.threads = &threads,
 			.number = i,
 		};
 		if (i > 0)
 			insist(pthread_create(&members[i].thread, NULL,
 					      run_member, &members[i]) == 0);
 	}
-	while (atomic_load(&crew.n_ready) < n_threads - 1)
+	while (atomic_load(&threads.n_ready) < n_threads - 1)
 		continue;
 	begin = bench_now();
-	atomic_store_explicit(&crew.go, true, memory_order_release);
+	atomic_store_explicit(&threads.go, true, memory_order_release);
 	do_share(&members[0]);
 	for (unsigned int i = 1; i < n_threads; i++)
 		insist(pthread_join(members[i].thread, NULL) == 0);

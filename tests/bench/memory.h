@@ -39,18 +39,18 @@ bool memory_fits(size_t size);
 size_t memory_fit(size_t size, size_t n_arrays);
 
 /* Units that are shared out: a chunk of the daemon's, in floats. */
-#define CREW_UNIT ((size_t)32768)
+#define THREADS_UNIT ((size_t)32768)
 
 /* Elements from @begin up to @end. */
-typedef void crew_fn(void *arg, size_t begin, size_t end);
+typedef void threads_fn(void *arg, size_t begin, size_t end);
 
-enum crew_sharing {
-	CREW_HALVES, /* each thread does one range, all as large */
-	CREW_UNITS,  /* each takes the next unit when it has done one */
+enum threads_sharing {
+	THREADS_HALVES, /* each thread does one range, all as large */
+	THREADS_UNITS,  /* each takes the next unit when it has done one */
 };
 
 /* Let @n_threads, this one among them, do the @n elements; seconds. */
-double crew_run(unsigned int n_threads, enum crew_sharing sharing,
-		crew_fn *work, void *arg, size_t n);
+double threads_run(unsigned int n_threads, enum threads_sharing sharing,
+		   threads_fn *work, void *arg, size_t n);
 
 #endif

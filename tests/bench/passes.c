@@ -61,7 +61,8 @@ run_plain(void *arg)
 {
 	struct way *way = arg;
 
-	return crew_run(way->n_threads, CREW_HALVES, work_plain, way, way->n);
+	return threads_run(way->n_threads, THREADS_HALVES, work_plain, way,
+			   way->n);
 }
 
 static void

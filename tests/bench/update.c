@@ -92,7 +92,8 @@ static void
 set_variants(struct variant *variants, struct update *update,
 	     struct reference *references, char *const *arrays, size_t size)
 {
-	static const enum crew_sharing sharings[] = { CREW_HALVES, CREW_UNITS };
+	static const enum threads_sharing sharings[] = { THREADS_HALVES,
+							 THREADS_UNITS };
 
 	variants[DAEMON] = (struct variant) { run_daemon, .arg = update };
 	for (size_t i = 0; i < 2; i++) {
