@@ -105,6 +105,8 @@ take_answer(struct emad_publisher *publisher, size_t k)
 void
 answers_collect(struct emad_publisher *publisher)
 {
+	if (!channels_look(publisher->channels, publisher->n_slots))
+		return;
 	for (size_t i = 0; i < publisher->n_slots; i++)
 		if (channel_is_answered(publisher->channels[i]))
 			take_answer(publisher, i);
@@ -115,8 +117,7 @@ answers_wait(struct emad_publisher *publisher, int64_t deadline)
 {
 	int status;
 
-	if (channels_wait(publisher->gate, publisher->channels,
-			  publisher->n_slots, deadline)) {
+	if (channels_wait(publisher->channels, publisher->n_slots, deadline)) {
 		answers_collect(publisher);
 		return EMAD_OK;
 	}

@@ -3,6 +3,7 @@
 #include <limits.h>
 #include <nng/nng.h>
 #include <nng/protocol/reqrep0/req.h>
+#include <poll.h>
 #include <stdatomic.h>
 #include <time.h>
 
@@ -10,7 +11,6 @@
 
 #define RECONNECT_MIN_MS 10
 #define RECONNECT_MAX_MS 100
-#define CANCEL_MS        1000
 /* nng_close() can hang while a message is on its way; after this it is not. */
 #define SETTLE_MS 5
 /*
@@ -27,27 +27,24 @@
 #define DEAF_MS  300
 #define SLICE_MS 100
 
-enum channel_state {
-	CHANNEL_IDLE,
-	CHANNEL_SENDING,
-	CHANNEL_RECEIVING,
-	CHANNEL_ANSWERED,
-};
-
+/*
+ * No callback and no thread of libnng's tells of an answer: it makes the
+ * socket's descriptor readable, which wakes who waits straight away.
+ */
 struct channel {
-	struct gate *gate;
 	nng_socket socket;
-	nng_aio *aio;
+	nng_aio *aio; /* busy only until a request is sent, or in a call */
 	const char *address;
-	/* The rest is under the gate's mutex. */
-	enum channel_state state;
-	bool is_cancelled;
-	int result; /* nng's, of the answer */
-	nng_msg *reply;
-	int64_t last_event;   /* clock_ms() */
-	int n_pipes;          /* connections that have said hello */
-	int64_t dial_at;      /* when to dial anew if there is none */
-	int64_t dial_wait_ms; /* until the time after that */
+	int readable; /* libnng's descriptor */
+	bool is_under_way;
+	nng_msg *reply; /* taken from libnng, not yet from here */
+	int result;     /* nng's, of the answer */
+	bool is_answered;
+	int64_t dial_wait_ms; /* from when to dial anew to the time after */
+	/* Also changed on libnng's threads. */
+	_Atomic int64_t last_event; /* clock_ms() */
+	_Atomic int64_t dial_at;    /* when to dial anew if there is no pipe */
+	_Atomic int n_pipes;        /* connections that have said hello */
 };
 
 /* The process that used libnng first; 0: none yet. */
@@ -63,49 +60,17 @@ channel_is_usable(void)
 	       expected == self;
 }
 
-/* On one of libnng's threads, which must not be kept. */
-static void
-on_event(void *arg)
-{
-	struct channel *channel = arg;
-	int result = nng_aio_result(channel->aio);
-
-	(void)pthread_mutex_lock(&channel->gate->mutex);
-	channel->last_event = clock_ms();
-	if (channel->state == CHANNEL_SENDING && result == 0 &&
-	    !channel->is_cancelled) {
-		channel->state = CHANNEL_RECEIVING;
-		(void)pthread_mutex_unlock(&channel->gate->mutex);
-		nng_recv_aio(channel->socket, channel->aio);
-		return;
-	}
-	if (channel->state == CHANNEL_SENDING) {
-		/* What was not sent is still ours to free. */
-		if (result != 0 && nng_aio_get_msg(channel->aio))
-			nng_msg_free(nng_aio_get_msg(channel->aio));
-		result = result ? result : NNG_ECANCELED;
-	} else if (result == 0) {
-		channel->reply = nng_aio_get_msg(channel->aio);
-	}
-	nng_aio_set_msg(channel->aio, NULL);
-	channel->result = result;
-	channel->state = CHANNEL_ANSWERED;
-	(void)pthread_cond_broadcast(&channel->gate->changed);
-	(void)pthread_mutex_unlock(&channel->gate->mutex);
-}
-
-/* On one of libnng's threads as well. */
+/* On one of libnng's threads. */
 static void
 on_pipe(nng_pipe pipe, nng_pipe_ev event, void *arg)
 {
 	struct channel *channel = arg;
 
 	(void)pipe;
-	(void)pthread_mutex_lock(&channel->gate->mutex);
-	channel->n_pipes += event == NNG_PIPE_EV_ADD_POST ? 1 : -1;
-	channel->dial_at = clock_ms() + DEAF_MS;
-	channel->dial_wait_ms = DEAF_MS;
-	(void)pthread_mutex_unlock(&channel->gate->mutex);
+	(void)atomic_fetch_add(&channel->n_pipes,
+			       event == NNG_PIPE_EV_ADD_POST ? 1 : -1);
+	atomic_store(&channel->dial_at, clock_ms() + DEAF_MS);
+	atomic_store(&channel->last_event, clock_ms());
 }
 
 static int
@@ -148,8 +113,7 @@ set_options(nng_socket socket)
 }
 
 int
-channel_new(struct channel **ret_channel, const char *address,
-	    struct gate *gate)
+channel_new(struct channel **ret_channel, const char *address)
 {
 	struct channel *channel;
 	nng_socket socket;
@@ -162,7 +126,6 @@ channel_new(struct channel **ret_channel, const char *address,
 		return fail(EMAD_SYSTEM, "cannot open a socket: %s",
 			    nng_strerror(r));
 	channel = xcalloc(1, sizeof *channel);
-	channel->gate = gate;
 	channel->socket = socket;
 	channel->address = address;
 	channel->dial_at = clock_ms() + DEAF_MS;
@@ -171,7 +134,10 @@ channel_new(struct channel **ret_channel, const char *address,
 	if (r == 0)
 		r = watch_pipes(channel);
 	if (r == 0)
-		r = nng_aio_alloc(&channel->aio, on_event, channel);
+		r = nng_socket_get_int(socket, NNG_OPT_RECVFD,
+				       &channel->readable);
+	if (r == 0)
+		r = nng_aio_alloc(&channel->aio, NULL, NULL);
 	if (r == 0) {
 		nng_aio_set_timeout(channel->aio, NNG_DURATION_INFINITE);
 		r = dial(channel);
@@ -191,134 +157,129 @@ channel_send(struct channel *channel, const Emad__Request *request)
 	size_t size = protobuf_c_message_get_packed_size(&request->base);
 	nng_msg *message;
 
+	must(channel_is_idle(channel));
 	if (nng_msg_alloc(&message, size) != 0)
 		return fail(EMAD_SYSTEM, "no memory for a message of %zu bytes",
 			    size);
 	(void)protobuf_c_message_pack(&request->base, nng_msg_body(message));
-
-	(void)pthread_mutex_lock(&channel->gate->mutex);
-	must(channel->state == CHANNEL_IDLE);
-	channel->state = CHANNEL_SENDING;
-	channel->is_cancelled = false;
-	(void)pthread_mutex_unlock(&channel->gate->mutex);
-
+	channel->is_under_way = true;
+	channel->last_event = clock_ms();
 	nng_aio_set_msg(channel->aio, message);
+	/* Done at once where there is a connection, else when there is one. */
 	nng_send_aio(channel->socket, channel->aio);
 	return EMAD_OK;
 }
 
-static bool
-has_state(struct channel *channel, enum channel_state state)
-{
-	bool has;
-
-	(void)pthread_mutex_lock(&channel->gate->mutex);
-	has = channel->state == state;
-	(void)pthread_mutex_unlock(&channel->gate->mutex);
-	return has;
-}
-
 bool
-channel_is_idle(struct channel *channel)
+channel_is_idle(const struct channel *channel)
 {
-	return has_state(channel, CHANNEL_IDLE);
+	return !channel->is_under_way && !channel->is_answered;
 }
 
-bool
-channel_is_answered(struct channel *channel)
+/* The answer is there: take it, which ends at once. */
+static void
+receive(struct channel *channel)
 {
-	return has_state(channel, CHANNEL_ANSWERED);
+	nng_aio *aio = channel->aio;
+
+	nng_aio_wait(aio); /* for the sending, long done */
+	nng_recv_aio(channel->socket, aio);
+	nng_aio_wait(aio);
+	channel->result = nng_aio_result(aio);
+	channel->reply = channel->result == 0 ? nng_aio_get_msg(aio) : NULL;
+	nng_aio_set_msg(aio, NULL);
+	channel->last_event = clock_ms();
+	channel->is_under_way = false;
+	channel->is_answered = true;
 }
 
+/* Look, for @timeout_ms at most, which of those under way have answers. */
 static bool
-is_under_way(const struct channel *channel)
+look(struct channel *const *channels, size_t n, int timeout_ms)
 {
-	return channel->state == CHANNEL_SENDING ||
-	       channel->state == CHANNEL_RECEIVING;
-}
+	struct pollfd polled[WIRE_SLOTS_MAX];
+	bool any = false, none_is_due = true;
 
-static bool
-any_is_answered(struct channel *const *channels, size_t n)
-{
+	must(n <= WIRE_SLOTS_MAX);
+	for (size_t i = 0; i < n; i++) {
+		any |= channels[i]->is_answered;
+		none_is_due &= !channels[i]->is_under_way;
+		polled[i] = (struct pollfd) {
+			.fd = channels[i]->is_under_way ? channels[i]->readable
+							: -1,
+			.events = POLLIN,
+		};
+	}
+	if (any || (none_is_due && timeout_ms == 0) ||
+	    poll(polled, n, timeout_ms) <= 0)
+		return any;
 	for (size_t i = 0; i < n; i++)
-		if (channels[i]->state == CHANNEL_ANSWERED)
-			return true;
-	return false;
+		if (polled[i].revents != 0) {
+			receive(channels[i]);
+			any = true;
+		}
+	return any;
+}
+
+bool
+channel_is_answered(const struct channel *channel)
+{
+	return channel->is_answered;
+}
+
+bool
+channels_look(struct channel *const *channels, size_t n)
+{
+	return look(channels, n, 0);
 }
 
 static void
 dial_if_deaf(struct channel *channel)
 {
 	int64_t now = clock_ms();
-	bool is_deaf;
 
-	(void)pthread_mutex_lock(&channel->gate->mutex);
-	is_deaf = is_under_way(channel) && channel->n_pipes == 0 &&
-		  now >= channel->dial_at;
-	if (is_deaf) {
-		channel->dial_wait_ms *= 2;
-		channel->dial_at = now + channel->dial_wait_ms;
-	}
-	(void)pthread_mutex_unlock(&channel->gate->mutex);
-	if (is_deaf && look_for_daemon(channel->address) == 0)
+	if (!channel->is_under_way || channel->n_pipes > 0 ||
+	    now < channel->dial_at)
+		return;
+	channel->dial_wait_ms *= 2;
+	channel->dial_at = now + channel->dial_wait_ms;
+	if (look_for_daemon(channel->address) == 0)
 		(void)dial(channel);
 }
 
-/* False: the deadline passed. */
-static bool
-wait_until_answered(struct gate *gate, struct channel *const *channels,
-		    size_t n, int64_t deadline)
-{
-	bool answered;
-
-	(void)pthread_mutex_lock(&gate->mutex);
-	while (!(answered = any_is_answered(channels, n)))
-		if (!gate_wait(gate, deadline) && clock_ms() >= deadline)
-			break;
-	(void)pthread_mutex_unlock(&gate->mutex);
-	return answered;
-}
-
 bool
-channels_wait(struct gate *gate, struct channel *const *channels, size_t n,
-	      int64_t deadline)
+channels_wait(struct channel *const *channels, size_t n, int64_t deadline)
 {
-	bool answered = false;
-	bool is_over = false;
+	int64_t left = SLICE_MS;
 
-	while (!answered && !is_over) {
-		int64_t slice = deadline_after(SLICE_MS);
-
-		is_over = slice >= deadline;
-		answered = wait_until_answered(gate, channels, n,
-					       is_over ? deadline : slice);
-		for (size_t i = 0; i < n && !answered; i++)
+	do {
+		if (deadline != DEADLINE_NEVER)
+			left = deadline - clock_ms();
+		left = left > SLICE_MS ? SLICE_MS : left > 0 ? left : 0;
+		if (look(channels, n, (int)left))
+			return true;
+		for (size_t i = 0; i < n; i++)
 			dial_if_deaf(channels[i]);
-	}
-	return answered;
+	} while (clock_ms() < deadline);
+	return false;
 }
 
 int
 channel_take(struct channel *channel, struct wire_room *room,
 	     Emad__Reply **ret_reply)
 {
+	nng_msg *reply = channel->reply;
 	enum status status;
 	struct why why;
-	nng_msg *reply;
-	int result;
 
-	(void)pthread_mutex_lock(&channel->gate->mutex);
-	must(channel->state == CHANNEL_ANSWERED);
-	reply = channel->reply;
-	result = channel->result;
+	must(channel->is_answered);
 	channel->reply = NULL;
-	channel->state = CHANNEL_IDLE;
-	(void)pthread_mutex_unlock(&channel->gate->mutex);
-
-	if (result != 0)
+	channel->is_answered = false;
+	channel->dial_wait_ms = DEAF_MS;
+	if (channel->result != 0)
 		return fail(EMAD_UNREACHABLE,
 			    "the request was not answered: %s",
-			    nng_strerror(result));
+			    nng_strerror(channel->result));
 	status = wire_unpack_reply_in(room, ret_reply, nng_msg_body(reply),
 				      nng_msg_len(reply), &why);
 	nng_msg_free(reply);
@@ -328,43 +289,32 @@ channel_take(struct channel *channel, struct wire_room *room,
 	return EMAD_OK;
 }
 
-/* Drop an answer that nobody wants any more. */
-static void
-clear(struct channel *channel)
+void
+channel_cancel(struct channel *channel)
 {
+	nng_aio *aio = channel->aio;
+
+	if (channel->is_under_way) {
+		nng_aio_cancel(aio);
+		nng_aio_wait(aio);
+		/* What was not sent is still ours to free. */
+		if (nng_aio_result(aio) != 0 && nng_aio_get_msg(aio))
+			nng_msg_free(nng_aio_get_msg(aio));
+		nng_aio_set_msg(aio, NULL);
+		/* Giving up to wait makes libnng forget what was sent. */
+		nng_recv_aio(channel->socket, aio);
+		nng_aio_cancel(aio);
+		nng_aio_wait(aio);
+		if (nng_aio_result(aio) == 0)
+			nng_msg_free(nng_aio_get_msg(aio));
+		nng_aio_set_msg(aio, NULL);
+		channel->is_under_way = false;
+		channel->last_event = clock_ms();
+	}
 	if (channel->reply)
 		nng_msg_free(channel->reply);
 	channel->reply = NULL;
-	channel->state = CHANNEL_IDLE;
-}
-
-bool
-channel_cancel(struct channel *channel)
-{
-	struct gate *gate = channel->gate;
-	int64_t deadline = deadline_after(CANCEL_MS);
-	bool is_idle;
-
-	(void)pthread_mutex_lock(&gate->mutex);
-	channel->is_cancelled = true;
-	while (is_under_way(channel) && clock_ms() < deadline) {
-		/*
-		 * Without the mutex: cancelling calls on_event().  Repeated,
-		 * since on_event() may be just about to start receiving.
-		 */
-		(void)pthread_mutex_unlock(&gate->mutex);
-		nng_aio_cancel(channel->aio);
-		(void)pthread_mutex_lock(&gate->mutex);
-		if (is_under_way(channel))
-			(void)gate_wait(gate, deadline_after(10));
-	}
-	is_idle = !is_under_way(channel);
-	if (is_idle)
-		clear(channel);
-	else
-		gate->is_kept = true;
-	(void)pthread_mutex_unlock(&gate->mutex);
-	return is_idle;
+	channel->is_answered = false;
 }
 
 static void
@@ -372,12 +322,6 @@ free_channel(struct channel *channel)
 {
 	struct timespec pause = { .tv_nsec = 1000000 };
 
-	/*
-	 * A socket that is still busy is left alone: it costs a descriptor
-	 * and some memory, closing it may never come back.
-	 */
-	if (channel->aio && !channel_cancel(channel))
-		return;
 	while (clock_ms() - channel->last_event < SETTLE_MS)
 		(void)nanosleep(&pause, NULL);
 	(void)nng_close(channel->socket);
@@ -391,7 +335,7 @@ channels_free(struct channel **channels, size_t n)
 {
 	for (size_t i = 0; i < n; i++)
 		if (channels[i] && channels[i]->aio)
-			(void)channel_cancel(channels[i]);
+			channel_cancel(channels[i]);
 	for (size_t i = 0; i < n; i++) {
 		if (channels[i])
 			free_channel(channels[i]);

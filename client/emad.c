@@ -78,37 +78,29 @@ explain_silence(const struct emad *emad)
  * attach would leave a session that nobody knows of.
  */
 static void
-renew_channel(struct channel **channel, const char *address, struct gate *gate)
+renew_channel(struct channel **channel, const char *address)
 {
-	/* Where libnng keeps the request, the old channel is left to leak. */
-	bool is_idle = channel_cancel(*channel);
 	struct channel *fresh;
 
-	if (channel_new(&fresh, address, gate) != EMAD_OK)
+	channel_cancel(*channel);
+	if (channel_new(&fresh, address) != EMAD_OK)
 		return;
-	if (is_idle)
-		channels_free(channel, 1);
+	channels_free(channel, 1);
 	*channel = fresh;
 }
 
 int
-ask_through(struct channel **channel, struct gate *gate,
-	    const struct emad *emad, const Emad__Request *request,
-	    int64_t deadline, Emad__Reply **ret_reply)
+ask_through(struct channel **channel, const struct emad *emad,
+	    const Emad__Request *request, int64_t deadline,
+	    Emad__Reply **ret_reply)
 {
-	int status;
+	int status = channel_send(*channel, request);
 
-	if (!channel_is_idle(*channel))
-		return fail(EMAD_SYSTEM,
-			    "the connection to %s is unusable: "
-			    "close it and connect again",
-			    emad->address);
-	status = channel_send(*channel, request);
 	if (status != EMAD_OK)
 		return status;
-	if (channels_wait(gate, channel, 1, deadline))
+	if (channels_wait(channel, 1, deadline))
 		return channel_take(*channel, NULL, ret_reply);
-	renew_channel(channel, emad->address, gate);
+	renew_channel(channel, emad->address);
 	return explain_silence(emad);
 }
 
@@ -119,8 +111,7 @@ ask(struct emad *emad, const Emad__Request *request, int64_t deadline,
 	owned_reply *reply = NULL;
 	int status;
 
-	status = ask_through(&emad->control, emad->gate, emad, request,
-			     deadline, &reply);
+	status = ask_through(&emad->control, emad, request, deadline, &reply);
 	if (status != EMAD_OK)
 		return status;
 	if (reply->status != STATUS_OK)
@@ -169,12 +160,11 @@ emad_connect(struct emad **ret_emad, const char *address, int timeout_ms)
 	process_mark();
 	emad = xcalloc(1, sizeof *emad);
 	emad->pid = getpid();
-	emad->gate = gate_new();
 	status = set_address(emad, address);
 	if (status == EMAD_OK)
 		status = check_daemon(emad->address);
 	if (status == EMAD_OK)
-		status = channel_new(&emad->control, emad->address, emad->gate);
+		status = channel_new(&emad->control, emad->address);
 	if (status == EMAD_OK)
 		status = greet(emad, timeout_ms < 0 ? CONNECT_TIMEOUT_MS
 						    : timeout_ms);
@@ -199,7 +189,6 @@ emad_close(struct emad *emad)
 	while (emad->publishers)
 		(void)emad_detach(emad->publishers);
 	channels_free(&emad->control, 1);
-	gate_free(emad->gate);
 	free(emad);
 }
 

@@ -36,7 +36,7 @@ gate_new(void)
 void
 gate_free(struct gate *gate)
 {
-	if (!gate || gate->is_kept)
+	if (!gate)
 		return;
 	(void)pthread_cond_destroy(&gate->changed);
 	(void)pthread_mutex_destroy(&gate->mutex);

@@ -1,6 +1,6 @@
 /*
- * Waiting with a deadline: a mutex and a condition that several channels share,
- * and the clock that deadlines are stated in.
+ * Waiting with a deadline: a mutex and a condition, and the clock that
+ * deadlines are stated in.
  */
 #ifndef CLIENT_GATE_H
 #define CLIENT_GATE_H
@@ -19,12 +19,11 @@ int64_t deadline_after(int timeout_ms);
 struct gate {
 	pthread_mutex_t mutex;
 	pthread_cond_t changed;
-	bool is_kept; /* a channel that could not be freed may still use it */
 };
 
 struct gate *gate_new(void);
 
-/* After its channels are freed.  NULL is fine. */
+/* NULL is fine. */
 void gate_free(struct gate *gate);
 
 /* With the mutex held.  False: the deadline has passed. */

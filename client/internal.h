@@ -56,7 +56,6 @@ int check_process(pid_t pid);
 struct emad {
 	char address[ADDRESS_SIZE];
 	pid_t pid; /* of the process that may use it */
-	struct gate *gate;
 	struct channel *control;
 	struct emad_publisher *publishers;
 };
@@ -68,13 +67,13 @@ int look_for_daemon(const char *address);
 int explain_silence(const struct emad *emad);
 
 /*
- * Ask through @channel, whose gate is @gate, and wait for the reply, whatever
+ * Ask through @channel, and wait for the reply, whatever
  * its status; free it with wire_reply_free().  Where none comes, the channel is
  * replaced by a new one.
  */
-int ask_through(struct channel **channel, struct gate *gate,
-		const struct emad *emad, const Emad__Request *request,
-		int64_t deadline, Emad__Reply **ret_reply);
+int ask_through(struct channel **channel, const struct emad *emad,
+		const Emad__Request *request, int64_t deadline,
+		Emad__Reply **ret_reply);
 
 /* The same through the control channel, and a refusal is a failure. */
 int ask(struct emad *emad, const Emad__Request *request, int64_t deadline,
@@ -153,8 +152,7 @@ struct emad_publisher {
 	struct slot slots[WIRE_SLOTS_MAX];
 	size_t next_slot;
 	struct slot *begun; /* (c); NULL: none */
-	/* Slot k's requests go through channel k; all through one gate. */
-	struct gate *gate;
+	/* Slot k's requests go through channel k. */
 	struct channel *channels[WIRE_SLOTS_MAX];
 	/* The first refusal that has not been reported; OK: none. */
 	int refusal;

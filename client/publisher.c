@@ -32,11 +32,11 @@ ask_attach(struct emad_publisher *publisher, int64_t deadline,
 	 * request under way then, so that a slot's channel is free.
 	 */
 	if (publisher->n_slots > 0)
-		status = ask_through(&publisher->channels[0], publisher->gate,
-				     emad, &request, deadline, &reply);
-	else
-		status = ask_through(&emad->control, emad->gate, emad, &request,
+		status = ask_through(&publisher->channels[0], emad, &request,
 				     deadline, &reply);
+	else
+		status = ask_through(&emad->control, emad, &request, deadline,
+				     &reply);
 	if (status != EMAD_OK) {
 		*ret_passing = status == EMAD_UNREACHABLE;
 		return status;
@@ -88,7 +88,6 @@ free_publisher(struct emad_publisher *publisher)
 	async_free(publisher->async);
 	crew_free(publisher->crew);
 	channels_free(publisher->channels, WIRE_SLOTS_MAX);
-	gate_free(publisher->gate);
 	slots_unmap(publisher);
 	spec_deinit(&publisher->attach);
 	free(publisher->schedules);
@@ -157,7 +156,7 @@ take_session(struct emad_publisher *publisher, const Emad__AttachReply *reply,
 		status = slots_map(publisher, reply, tensors);
 	for (size_t i = 0; i < publisher->n_slots && status == EMAD_OK; i++)
 		status = channel_new(&publisher->channels[i],
-				     publisher->emad->address, publisher->gate);
+				     publisher->emad->address);
 	if (status == EMAD_OK)
 		status = choose_copy(publisher, n_copy_threads);
 	if (status != EMAD_OK)
@@ -182,7 +181,6 @@ new_publisher(struct emad *emad, const Emad__Attach *attach, size_t n_tensors,
 	publisher->last_step = STEP_NONE;
 	publisher->last_published = STEP_NONE;
 	publisher->next_sequence = 1;
-	publisher->gate = gate_new();
 	return publisher;
 }
 
@@ -227,22 +225,16 @@ emad_attach(struct emad_publisher **ret_publisher, struct emad *emad,
  * See to it that no request is under way: those of an old session are
  * refused quickly, those that are not are not wanted any more.
  */
-static int
+static void
 make_quiet(struct emad_publisher *publisher)
 {
 	int64_t deadline = deadline_after(SILENCE_MS);
-	int status = EMAD_OK;
 
 	while (answers_are_due(publisher) &&
-	       channels_wait(publisher->gate, publisher->channels,
-			     publisher->n_slots, deadline))
+	       channels_wait(publisher->channels, publisher->n_slots, deadline))
 		answers_collect(publisher);
-	for (size_t i = 0; i < publisher->n_slots && status == EMAD_OK; i++)
-		if (!channel_cancel(publisher->channels[i]))
-			status = channel_new(&publisher->channels[i],
-					     publisher->emad->address,
-					     publisher->gate);
-	return status;
+	for (size_t i = 0; i < publisher->n_slots; i++)
+		channel_cancel(publisher->channels[i]);
 }
 
 static uint64_t
@@ -336,11 +328,10 @@ publisher_restore(struct emad_publisher *publisher, int64_t deadline)
 				    "%s again and again",
 				    publisher->emad->address,
 				    publisher->attach.model);
-		status = make_quiet(publisher);
+		make_quiet(publisher);
 		if (publisher->is_taken_over)
 			return EMAD_OK;
-		if (status == EMAD_OK)
-			status = attach_again(publisher, deadline);
+		status = attach_again(publisher, deadline);
 		if (status == EMAD_OK)
 			status = send_again(publisher);
 		while (status == EMAD_OK && has_unsent(publisher) &&
