@@ -284,7 +284,7 @@ START_TEST(an_earlier_refusal_is_reported_by_the_wait)
 	fake_order(fake, &refuse);
 	publish_async_well(1);
 	wait_well();
-	while (!channel_is_answered(publisher->channels[0]))
+	while (!channels_look(&publisher->channels[0], 1))
 		(void)sched_yield();
 	fake_order(fake, &nothing_special);
 	publish_async_well(2);
@@ -346,7 +346,7 @@ START_TEST(a_model_that_was_taken_over_is_told_by_the_wait)
 	fake_order(fake,
 		   &(struct fake_orders) { .publish = STATUS_TAKEN_OVER });
 	publish_well(1);
-	while (!channel_is_answered(publisher->channels[0]))
+	while (!channels_look(&publisher->channels[0], 1))
 		(void)sched_yield();
 	publish_async_well(2);
 	ck_assert_int_eq(emad_publish_wait(publisher), EMAD_TAKEN_OVER);

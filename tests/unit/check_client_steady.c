@@ -2,6 +2,7 @@
  * What a publish costs once all is warm: nothing is allocated, mapped or waited
  * for by the library's own code, and no page is touched for the first time.
  */
+#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <string.h>
@@ -51,6 +52,16 @@ COUNT(n_waits, int, pthread_cond_timedwait,
        const struct timespec *time),
       (condition, mutex, time))
 
+/* A look is none. */
+int __real_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int __wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms);
+int
+__wrap_poll(struct pollfd *fds, nfds_t n, int timeout_ms)
+{
+	n_waits += timeout_ms != 0;
+	return __real_poll(fds, n, timeout_ms);
+}
+
 static long
 count_faults(void)
 {
@@ -67,7 +78,7 @@ await_slot(void)
 	size_t k = publisher->next_slot % publisher->n_slots;
 
 	while (!channel_is_idle(publisher->channels[k]) &&
-	       !channel_is_answered(publisher->channels[k]))
+	       !channels_look(&publisher->channels[k], 1))
 		(void)sched_yield();
 }
 

@@ -50,7 +50,7 @@ tests_unit_check_client_steady_SOURCES = tests/unit/check_client_steady.c \
 tests_unit_check_client_steady_CFLAGS = $(unit_cflags)
 tests_unit_check_client_steady_LDFLAGS = $(AM_LDFLAGS) \
 	-Wl,--wrap=malloc,--wrap=calloc,--wrap=realloc,--wrap=strdup \
-	-Wl,--wrap=mmap,--wrap=pthread_create,--wrap=nanosleep \
+	-Wl,--wrap=mmap,--wrap=pthread_create,--wrap=nanosleep,--wrap=poll \
 	-Wl,--wrap=pthread_cond_wait,--wrap=pthread_cond_timedwait
 tests_unit_check_client_steady_LDADD = client/libclient.la $(unit_libs)
 
