@@ -9,12 +9,15 @@ static void
 run_tile(const struct engine *engine, size_t first_target, size_t n_targets,
 	 size_t at, size_t n)
 {
+	static const double weight = WEIGHT;
+	const void *snapshot =
+		engine->snapshot + at * dtype_bits(engine->dtype) / 8;
 	struct kernel_target targets[ENGINE_TARGETS_MAX];
 	struct kernel_tile tile = {
 		.dtype = engine->dtype,
 		.n_elements = n,
-		.snapshot =
-			engine->snapshot + at * dtype_bits(engine->dtype) / 8,
+		.n_snapshots = 1,
+		.snapshots = &snapshot,
 		.n_targets = n_targets,
 		.targets = targets,
 		.check = true,
@@ -24,13 +27,14 @@ run_tile(const struct engine *engine, size_t first_target, size_t n_targets,
 	for (size_t i = 0; i < n_targets; i++)
 		targets[i] = (struct kernel_target) {
 			.operation = KERNEL_LERP,
-			.weight = WEIGHT,
+			.weights = &weight,
 			.current = engine->current[first_target + i] +
 				   at * sizeof(float),
 			.next = engine->next[first_target + i] +
 				at * sizeof(float),
 		};
 	insist(engine->kernel->run(&tile));
+	engine->kernel->finish();
 }
 
 static void

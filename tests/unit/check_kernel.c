@@ -109,18 +109,18 @@ static double
 expect(const struct kernel_tile *tile, const struct kernel_target *target,
        size_t i)
 {
-	double p = read_number(tile->dtype, tile->snapshot, i);
+	double p = read_number(tile->dtype, tile->snapshots[0], i);
 	enum dtype dtype = dtype_average(tile->dtype);
 	double e = 0.0;
 
 	if (target->operation == KERNEL_COPY)
 		return p;
 	if (target->operation == KERNEL_INIT)
-		return lerp(tile->dtype, target->weight, p, p);
+		return lerp(tile->dtype, target->weights[0], p, p);
 	e = read_number(dtype, target->current, i);
 	if (target->operation == KERNEL_KEEP)
 		return e;
-	return lerp(tile->dtype, target->weight, e, p);
+	return lerp(tile->dtype, target->weights[0], e, p);
 }
 
 static bool
@@ -137,6 +137,7 @@ struct room {
 	_Alignas(64) char current[N_TARGETS][ROOM];
 	_Alignas(64) char next[N_TARGETS][ROOM];
 	struct kernel_target targets[N_TARGETS];
+	const void *first_snapshot;
 };
 static struct room room;
 
@@ -245,15 +246,17 @@ make_tile(enum dtype dtype, size_t n, size_t shift, bool stream)
 				     : k == 5 ? KERNEL_COPY
 				     : k == 7 ? KERNEL_INIT
 					      : KERNEL_LERP,
-			.weight = weights[k % array_size(weights)],
+			.weights = &weights[k % array_size(weights)],
 			/* Not aligned as the next one is. */
 			.current = room.current[k] + average_size * (k % 3),
 			.next = room.next[k] + first,
 		};
+	room.first_snapshot = room.snapshot + size * (shift % 7);
 	return (struct kernel_tile) {
 		.dtype = dtype,
 		.n_elements = n,
-		.snapshot = room.snapshot + size * (shift % 7),
+		.n_snapshots = 1,
+		.snapshots = &room.first_snapshot,
 		.n_targets = N_TARGETS,
 		.targets = room.targets,
 		.stream = stream,
@@ -270,6 +273,7 @@ run_all(const struct kernel_tile *tile, bool want)
 		if (kernel->run(tile) != want)
 			ck_abort_msg("%s: %s, %zu elements", kernel->name,
 				     dtype_name(tile->dtype), tile->n_elements);
+		kernel->finish();
 		assert_expected(kernel, tile);
 	}
 }
@@ -392,7 +396,15 @@ START_TEST(all_numbers_of_small_types_are_converted_alike)
 	float *generic = xcalloc(65536, sizeof *generic);
 	float *other = xcalloc(65536, sizeof *other);
 	uint16_t *bits = xcalloc(65536, sizeof *bits);
-	struct kernel_tile tile = { dtype, 65536, bits, 1, &target, 0, 0 };
+	const void *snapshot = bits;
+	struct kernel_tile tile = {
+		.dtype = dtype,
+		.n_elements = 65536,
+		.n_snapshots = 1,
+		.snapshots = &snapshot,
+		.n_targets = 1,
+		.targets = &target,
+	};
 
 	if (size > 2)
 		tile.n_elements = 0;
@@ -449,7 +461,7 @@ START_TEST(one_value_that_is_not_finite_is_seen_wherever_it_is)
 
 	for (size_t at = 0; at < 70 * per_element; at++) {
 		struct kernel_tile tile = make_tile(dtype, 70, at % 16, at & 1);
-		char *snapshot = (char *)tile.snapshot;
+		char *snapshot = (char *)(uintptr_t)tile.snapshots[0];
 
 		fill_room(dtype);
 		put_not_finite(dtype, snapshot, at);
@@ -486,8 +498,17 @@ START_TEST(types_that_are_not_averaged_are_copied_or_kept)
 			  .current = room.current[1] + 1,
 			  .next = room.next[1] + GUARD },
 		};
-		struct kernel_tile tile = { dtype,   n,    room.snapshot, 2,
-					    targets, true, n % 8 == 0 };
+		const void *snapshot = room.snapshot;
+		struct kernel_tile tile = {
+			.dtype = dtype,
+			.n_elements = n,
+			.n_snapshots = 1,
+			.snapshots = &snapshot,
+			.n_targets = 2,
+			.targets = targets,
+			.check = true,
+			.stream = n % 8 == 0,
+		};
 
 		for (size_t i = 0; kernel_all()[i]; i++) {
 			memset(room.next, 0x55, sizeof room.next);

@@ -44,6 +44,11 @@ setup(void)
 	struct safetensors *average;
 	struct profile profile;
 	char file[FILE_NAME_SIZE];
+	const struct version_name names = {
+		.instance = instance,
+		.model = "net",
+		.file = file,
+	};
 	struct why why;
 
 	(void)signal(SIGIO, SIG_IGN);
@@ -58,7 +63,7 @@ setup(void)
 					     average, &why),
 			 0);
 	ck_assert(name_public_file(file, instance, "net", "ema"));
-	versions_init(&versions, &profile, &header, file, average->data_size);
+	versions_init(&versions, &profile, &header, &names, average->data_size);
 	safetensors_free(spec);
 	safetensors_free(slot);
 	safetensors_free(average);

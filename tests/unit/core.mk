@@ -19,6 +19,8 @@ tests_unit_check_kernel_LDADD = daemon/libcore.la $(unit_libs) -lm
 unit_tests += tests/unit/check_plan
 tests_unit_check_plan_SOURCES = tests/unit/check_plan.c
 tests_unit_check_plan_CFLAGS = $(unit_cflags)
+tests_unit_check_plan_LDFLAGS = $(AM_LDFLAGS) \
+	-Wl,--wrap=xcalloc,--wrap=xrealloc
 tests_unit_check_plan_LDADD = daemon/libcore.la $(unit_libs)
 
 # Needs no Check, so that it can be built for machines that lack it.
