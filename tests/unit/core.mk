@@ -5,6 +5,12 @@ tests_unit_check_average_SOURCES = tests/unit/check_average.c
 tests_unit_check_average_CFLAGS = $(unit_cflags)
 tests_unit_check_average_LDADD = daemon/libcore.la $(unit_libs)
 
+unit_tests += tests/unit/check_average_pass
+tests_unit_check_average_pass_SOURCES = tests/unit/check_average_pass.c \
+	tests/lib/numbers.c tests/lib/numbers.h
+tests_unit_check_average_pass_CFLAGS = $(unit_cflags)
+tests_unit_check_average_pass_LDADD = daemon/libcore.la $(unit_libs) -lm
+
 unit_tests += tests/unit/check_golden
 tests_unit_check_golden_SOURCES = tests/unit/check_golden.c \
 	tests/lib/golden.c tests/lib/golden.h
