@@ -202,8 +202,11 @@ rest_supply_make(struct rest_supply *supply)
 			r = shm_create(&file->shm, name, rest_size(rest), 0600);
 		if (r == 0 && i == rest->current)
 			r = fill(file, supply);
-		if (r < 0)
+		if (r < 0) {
+			/* What was not filled is nothing to go on from. */
+			discard(file);
 			return r;
+		}
 	}
 	return 0;
 }
