@@ -116,6 +116,9 @@ struct emad_profile {
 	const char *const *param_or_buffer_names_no_ema;
 	const char *const *ignore_names;
 	const char *const *ignore_startswith_names;
+	/* What the average is kept in: NULL: "float32"; or
+	 * "float32_compensated", "float64". */
+	const char *accumulator;
 };
 
 /* Every field as the variant's own defaults (NULL: "ema_pytorch"). */

@@ -103,11 +103,16 @@ static int
 write_profile(Emad__Profile **ret_message, const struct emad_profile *from)
 {
 	enum schedule_variant variant = SCHEDULE_EMA_PYTORCH;
+	enum accumulator accumulator = ACCUMULATOR_FLOAT32;
 	struct schedule schedule;
 	struct profile profile;
 	enum status status;
 	struct why why;
 
+	if (from->accumulator &&
+	    !accumulator_parse(&accumulator, from->accumulator))
+		return fail(EMAD_BAD_SPEC, "there is no accumulator \"%.100s\"",
+			    from->accumulator);
 	if (from->variant && !schedule_variant_parse(&variant, from->variant))
 		return fail(EMAD_BAD_SPEC,
 			    "there is no schedule variant \"%.100s\"",
@@ -123,6 +128,7 @@ write_profile(Emad__Profile **ret_message, const struct emad_profile *from)
 	};
 	profile_init(&profile, from->name ? from->name : DEFAULT_PROFILE,
 		     &schedule);
+	profile.accumulator = accumulator;
 	append_all(&profile.no_ema, from->param_or_buffer_names_no_ema);
 	append_all(&profile.ignore, from->ignore_names);
 	append_all(&profile.ignore_startswith, from->ignore_startswith_names);
