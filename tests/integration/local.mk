@@ -27,6 +27,7 @@ TESTS += tests/integration/replay.sh
 EXTRA_DIST += tests/integration/replay.sh
 
 stories = \
+	tests/integration/accumulators \
 	tests/integration/damage \
 	tests/integration/fork \
 	tests/integration/hostile \
@@ -47,6 +48,11 @@ if HAVE_CHECK
 check_PROGRAMS += $(stories)
 TESTS += $(stories)
 endif
+
+tests_integration_accumulators_SOURCES = tests/integration/accumulators.c
+tests_integration_accumulators_CPPFLAGS = $(stories_cppflags)
+tests_integration_accumulators_CFLAGS = $(unit_cflags)
+tests_integration_accumulators_LDADD = $(stories_libs) -lm
 
 tests_integration_damage_SOURCES = tests/integration/damage.c
 tests_integration_damage_CPPFLAGS = $(stories_cppflags)
