@@ -109,6 +109,10 @@ write_profile(Emad__Profile **ret_message, const struct emad_profile *from)
 	enum status status;
 	struct why why;
 
+	if (from->accumulator &&
+	    !accumulator_parse(&accumulator, from->accumulator))
+		return fail(EMAD_BAD_SPEC, "there is no accumulator \"%.100s\"",
+			    from->accumulator);
 	if (from->variant && !schedule_variant_parse(&variant, from->variant))
 		return fail(EMAD_BAD_SPEC,
 			    "there is no schedule variant \"%.100s\"",

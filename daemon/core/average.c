@@ -117,6 +117,15 @@ has_same_steps(const struct average_target *a, const struct average_target *b)
 	       memcmp(a->steps, b->steps, a->n_steps * sizeof *a->steps) == 0;
 }
 
+/* Whether target @i leaves the piece as it is: then it has no sums. */
+static bool
+is_kept(const struct average_target *target, const struct plan_piece *piece,
+	size_t i)
+{
+	return choose_operation(target, piece->rules[i], piece->dtype) ==
+	       KERNEL_KEEP;
+}
+
 /*
  * Run the piece for the targets that absorb the same snapshots as target
  * @first does, and mark them in @done.
@@ -160,7 +169,8 @@ run_group(const struct average_update *update, size_t piece_index, size_t first,
 
 		if (target->active && target->sums &&
 		    has_same_steps(leader, target))
-			target->sums[piece_index].norm = norm;
+			target->sums[piece_index].norm =
+				is_kept(target, piece, i) ? 0.0 : norm;
 	}
 	return finite;
 }

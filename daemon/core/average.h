@@ -53,7 +53,10 @@ struct average_target {
 	struct average_sums *sums;
 };
 
-/* Of one piece: squares of the last snapshot, and of it less the average. */
+/*
+ * Of one piece: squares of the last snapshot, and of it less the average.  Of
+ * what is kept, and of types that are not averaged, both are 0.
+ */
 struct average_sums {
 	double distance;
 	double norm;

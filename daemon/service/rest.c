@@ -216,8 +216,11 @@ rest_supply_make(struct rest_supply *supply, struct huge *huge,
 			shm_collapse(&file->shm, huge);
 		if (r == 0 && i == rest->current)
 			r = fill(file, supply);
-		if (r < 0)
+		if (r < 0) {
+			/* What was not filled is nothing to go on from. */
+			discard(file);
 			return r;
+		}
 	}
 	return 0;
 }

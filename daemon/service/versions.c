@@ -54,13 +54,16 @@ discard(struct version_file *file)
 void
 versions_deinit(struct versions *versions, bool remove_public)
 {
+	/* Beside no version there is nothing to outlive us. */
+	bool remove_rest = remove_public || versions->current.shm.fd < 0;
+
 	discard(&versions->next);
 	discard(&versions->spare);
 	if (remove_public)
 		discard(&versions->current);
 	else
 		shm_close(&versions->current.shm);
-	rest_deinit(&versions->rest, remove_public);
+	rest_deinit(&versions->rest, remove_rest);
 	free(versions->drift);
 	profile_deinit(&versions->profile);
 	version_header_deinit(&versions->header);

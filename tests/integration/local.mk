@@ -28,6 +28,7 @@ TESTS += tests/integration/replay.sh
 EXTRA_DIST += tests/integration/replay.sh
 
 stories = \
+	tests/integration/accumulators \
 	tests/integration/async \
 	tests/integration/damage \
 	tests/integration/fork \
@@ -51,6 +52,11 @@ if HAVE_CHECK
 check_PROGRAMS += $(stories)
 TESTS += $(stories)
 endif
+
+tests_integration_accumulators_SOURCES = tests/integration/accumulators.c
+tests_integration_accumulators_CPPFLAGS = $(stories_cppflags)
+tests_integration_accumulators_CFLAGS = $(unit_cflags)
+tests_integration_accumulators_LDADD = $(stories_libs) -lm
 
 tests_integration_async_SOURCES = tests/integration/async.c
 tests_integration_async_CPPFLAGS = $(stories_cppflags)

@@ -190,16 +190,23 @@ fill_model(struct model *model)
 static bool
 run_model(struct model *model, struct average_target target)
 {
+	const struct average_update update = {
+		.kernel = kernel_choose(),
+		.plan = model->plan,
+		.n_snapshots = 1,
+		.snapshots = { model->snapshot },
+		.targets = &target,
+		.check = true,
+	};
 	bool finite = true;
 
 	if (target.current)
 		target.current = model->current;
 	target.active = true;
+	target.n_steps = 1;
 	target.next = model->next;
 	for (size_t i = 0; i < model->plan->n_chunks; i++)
-		finite &= average_run_chunk(kernel_choose(), model->plan, i,
-					    model->snapshot, &target, true,
-					    false);
+		finite &= average_run_chunk(&update, i);
 	return finite;
 }
 
@@ -242,7 +249,7 @@ START_TEST(every_action_treats_every_tensor_by_its_rule)
 	for (size_t i = 0; i < array_size(cases); i++) {
 		struct average_target target = {
 			.action = cases[i].action,
-			.weight = 0.25,
+			.weights = { 0.25 },
 			/* The first two need no version to go on from. */
 			.current = i < 2 ? NULL : &unused,
 		};
@@ -262,7 +269,7 @@ START_TEST(a_decay_of_zero_leaves_nothing_of_the_average)
 	struct model model = make_model();
 	struct average_target target = {
 		.action = SCHEDULE_LERP,
-		.weight = 1.0,
+		.weights = { 1.0 },
 		.current = "",
 	};
 
@@ -281,7 +288,7 @@ START_TEST(values_that_nothing_averages_need_not_be_finite)
 	struct model model = make_model();
 	struct average_target target = {
 		.action = SCHEDULE_LERP,
-		.weight = 0.25,
+		.weights = { 0.25 },
 		.current = "",
 	};
 	const uint16_t infinity = 0x7F80;
@@ -302,13 +309,24 @@ END_TEST
 START_TEST(an_inactive_target_is_left_alone)
 {
 	struct model model = make_model();
-	const struct average_target target = { .active = false };
+	struct average_target target = { .active = false };
+	const struct average_update update = {
+		.kernel = kernel_choose(),
+		.plan = model.plan,
+		.n_snapshots = 1,
+		.snapshots = { model.snapshot },
+		.targets = &target,
+		.check = true,
+		.stream = true,
+	};
 
 	fill_model(&model);
-	for (size_t i = 0; i < model.plan->n_chunks; i++)
-		ck_assert(average_run_chunk(kernel_choose(), model.plan, i,
-					    model.snapshot, &target, true,
-					    true));
+	for (size_t i = 0; i < model.plan->n_chunks; i++) {
+		struct average_watch watch = average_watch(&update, i, 0);
+
+		ck_assert(average_run_chunk(&update, i));
+		ck_assert_uint_eq(watch.n_sampled, 0);
+	}
 	free_model(&model);
 }
 END_TEST

@@ -112,20 +112,29 @@ fill_snapshot(struct replay *replay, int64_t t)
 static void
 absorb(struct replay *replay, const struct average_step *step)
 {
-	const struct average_target target = {
+	struct average_target target = {
 		.active = true,
 		.action = step->action,
-		.weight = step->weight,
+		.n_steps = 1,
+		.weights = { step->weight },
 		.current = replay->state.step == STEP_NONE ? NULL
 							   : replay->current,
 		.next = replay->next,
 	};
+	struct average_update update = {
+		.kernel = replay->kernel,
+		.plan = replay->plan,
+		.n_snapshots = 1,
+		.snapshots = { replay->snapshot },
+		.targets = &target,
+		.check = true,
+	};
 	char *retired = replay->current;
 
-	for (size_t i = 0; i < replay->plan->n_chunks; i++)
-		ck_assert(average_run_chunk(replay->kernel, replay->plan, i,
-					    replay->snapshot, &target, true,
-					    i & 1));
+	for (size_t i = 0; i < replay->plan->n_chunks; i++) {
+		update.stream = i & 1;
+		ck_assert(average_run_chunk(&update, i));
+	}
 	replay->current = replay->next;
 	replay->next = retired;
 	replay->state = step->next;

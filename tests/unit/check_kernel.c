@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "proto/util.h"
+#include "tests/lib/numbers.h"
 #include "tests/unit/unit.h"
 
 #define N_MAX     1100
@@ -23,67 +24,6 @@ static const enum dtype averaged[] = {
 };
 
 static const double weights[] = { 0.1, 0.0001, 0.5, 0.75, 1.0, 0.0, 0.3 };
-
-static uint64_t random_state;
-
-static uint64_t
-next_random(void)
-{
-	random_state = random_state * UINT64_C(6364136223846793005) + 1;
-	return random_state >> 11;
-}
-
-/* A format of 1 sign bit, @n_exponent bits and @n_fraction bits. */
-static double
-decode(uint32_t bits, unsigned int n_exponent, unsigned int n_fraction,
-       bool infinities)
-{
-	uint32_t fraction = bits & ((1U << n_fraction) - 1);
-	uint32_t top = (1U << n_exponent) - 1;
-	uint32_t exponent = bits >> n_fraction & top;
-	int bias = (int)(top >> 1);
-	double x;
-
-	if (infinities && exponent == top)
-		x = fraction ? (double)NAN : (double)INFINITY;
-	else if (!infinities && exponent == top &&
-		 fraction == (1U << n_fraction) - 1)
-		x = (double)NAN;
-	else if (exponent == 0)
-		x = ldexp(fraction, 1 - bias - (int)n_fraction);
-	else
-		x = ldexp(fraction + (1U << n_fraction),
-			  (int)exponent - bias - (int)n_fraction);
-	return bits >> (n_exponent + n_fraction) ? -x : x;
-}
-
-/* Number @i of an array: C64 counts as two of them. */
-static double
-read_number(enum dtype dtype, const char *array, size_t i)
-{
-	uint16_t u16 = 0;
-	double f64;
-	float f32;
-
-	switch (dtype) {
-	case DTYPE_F8_E4M3:
-		return decode((uint8_t)array[i], 4, 3, false);
-	case DTYPE_F8_E5M2:
-		return decode((uint8_t)array[i], 5, 2, true);
-	case DTYPE_F16:
-		memcpy(&u16, array + 2 * i, sizeof u16);
-		return decode(u16, 5, 10, true);
-	case DTYPE_BF16:
-		memcpy(&u16, array + 2 * i, sizeof u16);
-		return decode(u16, 8, 7, true);
-	case DTYPE_F64:
-		memcpy(&f64, array + 8 * i, sizeof f64);
-		return f64;
-	default:
-		memcpy(&f32, array + 4 * i, sizeof f32);
-		return (double)f32;
-	}
-}
 
 static double
 lerp(enum dtype dtype, double weight, double average, double parameter)
@@ -109,27 +49,18 @@ static double
 expect(const struct kernel_tile *tile, const struct kernel_target *target,
        size_t i)
 {
-	double p = read_number(tile->dtype, tile->snapshot, i);
+	double p = numbers_read(tile->dtype, tile->snapshots[0], i);
 	enum dtype dtype = dtype_average(tile->dtype);
 	double e = 0.0;
 
 	if (target->operation == KERNEL_COPY)
 		return p;
 	if (target->operation == KERNEL_INIT)
-		return lerp(tile->dtype, target->weight, p, p);
-	e = read_number(dtype, target->current, i);
+		return lerp(tile->dtype, target->weights[0], p, p);
+	e = numbers_read(dtype, target->current, i);
 	if (target->operation == KERNEL_KEEP)
 		return e;
-	return lerp(tile->dtype, target->weight, e, p);
-}
-
-static bool
-same_number(double a, double b)
-{
-	/* Which NaN comes out depends on the order of the operands. */
-	if (isnan(a) || isnan(b))
-		return isnan(a) && isnan(b);
-	return memcmp(&a, &b, sizeof a) == 0;
+	return lerp(tile->dtype, target->weights[0], e, p);
 }
 
 struct room {
@@ -137,53 +68,9 @@ struct room {
 	_Alignas(64) char current[N_TARGETS][ROOM];
 	_Alignas(64) char next[N_TARGETS][ROOM];
 	struct kernel_target targets[N_TARGETS];
+	const void *first_snapshot;
 };
 static struct room room;
-
-/* Numbers of ordinary size, which every type can hold. */
-static void
-fill_finite(enum dtype dtype, char *array, size_t n)
-{
-	for (size_t i = 0; i < n; i++) {
-		double x = (double)(next_random() % 4096) / 2048.0 - 1.0;
-		uint8_t byte = (uint8_t)(next_random() % 0x70);
-		uint16_t u16 = (uint16_t)(next_random() % 0x7B00);
-		float f32 = (float)(x * 1.2345678);
-
-		byte |= (uint8_t)(next_random() & 0x80);
-		u16 |= (uint16_t)(next_random() & 0x8000);
-		x *= 1.23456789012345;
-		switch (dtype) {
-		case DTYPE_F64:
-			memcpy(array + 8 * i, &x, 8);
-			break;
-		case DTYPE_F16:
-		case DTYPE_BF16:
-			memcpy(array + 2 * i, &u16, 2);
-			break;
-		case DTYPE_F8_E4M3:
-		case DTYPE_F8_E5M2:
-			array[i] = (char)byte;
-			break;
-		default:
-			memcpy(array + 4 * i, &f32, 4);
-			break;
-		}
-	}
-}
-
-static void
-fill_bits(char *array, size_t size)
-{
-	for (size_t i = 0; i < size; i++)
-		array[i] = (char)next_random();
-}
-
-static size_t
-number_size(enum dtype dtype)
-{
-	return dtype_bits(dtype) / 8 / (dtype == DTYPE_C64 ? 2 : 1);
-}
 
 static size_t
 count_numbers(const struct kernel_tile *tile)
@@ -213,9 +100,9 @@ assert_expected(const struct kernel *kernel, const struct kernel_tile *tile)
 
 		for (size_t i = 0; i < count_numbers(tile); i++) {
 			double want = expect(tile, target, i);
-			double got = read_number(dtype, next, i);
+			double got = numbers_read(dtype, next, i);
 
-			if (!same_number(want, got))
+			if (!numbers_same(want, got))
 				ck_abort_msg("%s: %s, element %zu of %zu, "
 					     "target %zu: %a, not %a",
 					     kernel->name,
@@ -234,8 +121,8 @@ assert_expected(const struct kernel *kernel, const struct kernel_tile *tile)
 static struct kernel_tile
 make_tile(enum dtype dtype, size_t n, size_t shift, bool stream)
 {
-	size_t size = number_size(dtype);
-	size_t average_size = number_size(dtype_average(dtype));
+	size_t size = numbers_size(dtype);
+	size_t average_size = numbers_size(dtype_average(dtype));
 	size_t first = GUARD + shift * average_size;
 
 	memset(room.next, 0x55, sizeof room.next);
@@ -245,15 +132,17 @@ make_tile(enum dtype dtype, size_t n, size_t shift, bool stream)
 				     : k == 5 ? KERNEL_COPY
 				     : k == 7 ? KERNEL_INIT
 					      : KERNEL_LERP,
-			.weight = weights[k % array_size(weights)],
+			.weights = &weights[k % array_size(weights)],
 			/* Not aligned as the next one is. */
 			.current = room.current[k] + average_size * (k % 3),
 			.next = room.next[k] + first,
 		};
+	room.first_snapshot = room.snapshot + size * (shift % 7);
 	return (struct kernel_tile) {
 		.dtype = dtype,
 		.n_elements = n,
-		.snapshot = room.snapshot + size * (shift % 7),
+		.n_snapshots = 1,
+		.snapshots = &room.first_snapshot,
 		.n_targets = N_TARGETS,
 		.targets = room.targets,
 		.stream = stream,
@@ -270,6 +159,7 @@ run_all(const struct kernel_tile *tile, bool want)
 		if (kernel->run(tile) != want)
 			ck_abort_msg("%s: %s, %zu elements", kernel->name,
 				     dtype_name(tile->dtype), tile->n_elements);
+		kernel->finish();
 		assert_expected(kernel, tile);
 	}
 }
@@ -279,9 +169,9 @@ fill_room(enum dtype dtype)
 {
 	size_t n = N_MAX + 16;
 
-	fill_finite(dtype, room.snapshot, n);
+	numbers_fill(dtype, room.snapshot, n);
 	for (size_t k = 0; k < N_TARGETS; k++)
-		fill_finite(dtype_average(dtype), room.current[k], n);
+		numbers_fill(dtype_average(dtype), room.current[k], n);
 }
 
 START_TEST(every_length_gives_the_reference_bits)
@@ -346,8 +236,8 @@ START_TEST(any_bits_give_the_reference_bits)
 	for (size_t round = 0; round < 20; round++) {
 		struct kernel_tile tile = make_tile(dtype, 500, round, true);
 
-		fill_bits(room.snapshot, sizeof room.snapshot);
-		fill_bits((char *)room.current, sizeof room.current);
+		numbers_fill_bits(room.snapshot, sizeof room.snapshot);
+		numbers_fill_bits((char *)room.current, sizeof room.current);
 		run_all(&tile, true);
 	}
 }
@@ -387,12 +277,20 @@ END_TEST
 START_TEST(all_numbers_of_small_types_are_converted_alike)
 {
 	enum dtype dtype = averaged[_i];
-	size_t size = number_size(dtype);
+	size_t size = numbers_size(dtype);
 	struct kernel_target target = { .operation = KERNEL_COPY };
 	float *generic = xcalloc(65536, sizeof *generic);
 	float *other = xcalloc(65536, sizeof *other);
 	uint16_t *bits = xcalloc(65536, sizeof *bits);
-	struct kernel_tile tile = { dtype, 65536, bits, 1, &target, 0, 0 };
+	const void *snapshot = bits;
+	struct kernel_tile tile = {
+		.dtype = dtype,
+		.n_elements = 65536,
+		.n_snapshots = 1,
+		.snapshots = &snapshot,
+		.n_targets = 1,
+		.targets = &target,
+	};
 
 	if (size > 2)
 		tile.n_elements = 0;
@@ -411,37 +309,6 @@ START_TEST(all_numbers_of_small_types_are_converted_alike)
 }
 END_TEST
 
-static void
-put_not_finite(enum dtype dtype, char *array, size_t i)
-{
-	static const uint8_t e4m3 = 0xFF, e5m2 = 0x7C;
-	static const uint16_t f16 = 0x7C00, bf16 = 0xFF80;
-	const float f32 = NAN;
-	const double f64 = -INFINITY;
-	const void *value = &f32;
-
-	switch (dtype) {
-	case DTYPE_F8_E4M3:
-		value = &e4m3;
-		break;
-	case DTYPE_F8_E5M2:
-		value = &e5m2;
-		break;
-	case DTYPE_F16:
-		value = &f16;
-		break;
-	case DTYPE_BF16:
-		value = &bf16;
-		break;
-	case DTYPE_F64:
-		value = &f64;
-		break;
-	default:
-		break;
-	}
-	memcpy(array + i * number_size(dtype), value, number_size(dtype));
-}
-
 START_TEST(one_value_that_is_not_finite_is_seen_wherever_it_is)
 {
 	enum dtype dtype = averaged[_i];
@@ -449,10 +316,10 @@ START_TEST(one_value_that_is_not_finite_is_seen_wherever_it_is)
 
 	for (size_t at = 0; at < 70 * per_element; at++) {
 		struct kernel_tile tile = make_tile(dtype, 70, at % 16, at & 1);
-		char *snapshot = (char *)tile.snapshot;
+		char *snapshot = (char *)(uintptr_t)tile.snapshots[0];
 
 		fill_room(dtype);
-		put_not_finite(dtype, snapshot, at);
+		numbers_spoil(dtype, snapshot, at);
 		ck_assert_uint_eq(kernel_find_not_finite(dtype, snapshot, 70),
 				  at / per_element);
 		run_all(&tile, true);
@@ -475,8 +342,8 @@ START_TEST(types_that_are_not_averaged_are_copied_or_kept)
 	};
 	enum dtype dtype = copied[_i];
 
-	fill_bits(room.snapshot, sizeof room.snapshot);
-	fill_bits((char *)room.current, sizeof room.current);
+	numbers_fill_bits(room.snapshot, sizeof room.snapshot);
+	numbers_fill_bits((char *)room.current, sizeof room.current);
 	for (size_t n = 0; n < 400; n += 4) {
 		size_t size = n * dtype_bits(dtype) / 8;
 		struct kernel_target targets[] = {
@@ -486,8 +353,17 @@ START_TEST(types_that_are_not_averaged_are_copied_or_kept)
 			  .current = room.current[1] + 1,
 			  .next = room.next[1] + GUARD },
 		};
-		struct kernel_tile tile = { dtype,   n,    room.snapshot, 2,
-					    targets, true, n % 8 == 0 };
+		const void *snapshot = room.snapshot;
+		struct kernel_tile tile = {
+			.dtype = dtype,
+			.n_elements = n,
+			.n_snapshots = 1,
+			.snapshots = &snapshot,
+			.n_targets = 2,
+			.targets = targets,
+			.check = true,
+			.stream = n % 8 == 0,
+		};
 
 		for (size_t i = 0; kernel_all()[i]; i++) {
 			memset(room.next, 0x55, sizeof room.next);

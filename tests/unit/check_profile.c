@@ -15,6 +15,7 @@ make(void)
 	schedule.beta = 0.1 + 0.2;
 	schedule.power = 1.0 / 3.0;
 	profile_init(&profile, "fast", &schedule);
+	profile.accumulator = ACCUMULATOR_FLOAT64;
 	name_list_append(&profile.no_ema, "bn.mean");
 	name_list_append(&profile.no_ema, "head.bias");
 	name_list_append(&profile.ignore, "scale");
@@ -77,6 +78,29 @@ START_TEST(absent_fields_take_the_defaults_of_the_variant)
 }
 END_TEST
 
+START_TEST(every_accumulator_has_a_name_and_a_size)
+{
+	static const uint64_t sizes[] = {
+		[ACCUMULATOR_FLOAT32] = 0,
+		[ACCUMULATOR_COMPENSATED] = 400,
+		[ACCUMULATOR_FLOAT64] = 800,
+	};
+	enum accumulator parsed;
+
+	for (int i = 0; i < N_ACCUMULATORS; i++) {
+		enum accumulator accumulator = (enum accumulator)i;
+		const char *name = accumulator_name(accumulator);
+
+		ck_assert(accumulator_parse(&parsed, name));
+		ck_assert_int_eq(parsed, accumulator);
+		ck_assert_uint_eq(accumulator_rest_size(accumulator, 400),
+				  sizes[i]);
+	}
+	ck_assert(!accumulator_parse(&parsed, "float"));
+	ck_assert(!accumulator_parse(&parsed, ""));
+}
+END_TEST
+
 START_TEST(an_integer_may_stand_for_a_real_number)
 {
 	struct profile profile;
@@ -107,6 +131,8 @@ START_TEST(what_is_no_profile_is_refused_by_field)
 		{ "{\"name\": \"a/b\"}", "a/b", STATUS_BAD_NAME },
 		{ "{\"variant\": null}", "variant", STATUS_BAD_SPEC },
 		{ "{\"variant\": \"adam\"}", "adam", STATUS_BAD_SPEC },
+		{ "{\"accumulator\": 64}", "accumulator", STATUS_BAD_SPEC },
+		{ "{\"accumulator\": \"double\"}", "double", STATUS_BAD_SPEC },
 		{ "{\"ignore_names\": \"x\"}", "ignore_names",
 		  STATUS_BAD_SPEC },
 		{ "{\"ignore_names\": [1]}", "ignore_names", STATUS_BAD_SPEC },
@@ -170,6 +196,11 @@ START_TEST(the_first_field_that_differs_is_named_with_both_values)
 	b.schedule.update_every = 11;
 	ck_assert(!profile_equal(&a, &b, &why));
 	ck_assert_ptr_nonnull(strstr(why.text, "update_every: 10 and 11"));
+	b.schedule = a.schedule;
+	b.accumulator = ACCUMULATOR_COMPENSATED;
+	ck_assert(!profile_equal(&a, &b, &why));
+	ck_assert_ptr_nonnull(strstr(why.text, "float64"));
+	ck_assert_ptr_nonnull(strstr(why.text, "float32_compensated"));
 	profile_deinit(&a);
 	profile_deinit(&b);
 }
@@ -184,6 +215,7 @@ profile_suite(void)
 	tcase_add_test(tcase, ignoring_wins_over_copying);
 	tcase_add_test(tcase, json_there_and_back_is_the_same_to_the_last_bit);
 	tcase_add_test(tcase, absent_fields_take_the_defaults_of_the_variant);
+	tcase_add_test(tcase, every_accumulator_has_a_name_and_a_size);
 	tcase_add_test(tcase, an_integer_may_stand_for_a_real_number);
 	tcase_add_test(tcase, what_is_no_profile_is_refused_by_field);
 	tcase_add_test(tcase, lists_have_a_limit);

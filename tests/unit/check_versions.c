@@ -44,6 +44,11 @@ setup(void)
 	struct safetensors *average;
 	struct profile profile;
 	char file[FILE_NAME_SIZE];
+	const struct version_name names = {
+		.instance = instance,
+		.model = "net",
+		.file = file,
+	};
 	struct why why;
 
 	(void)signal(SIGIO, SIG_IGN);
@@ -58,7 +63,7 @@ setup(void)
 					     average, &why),
 			 0);
 	ck_assert(name_public_file(file, instance, "net", "ema"));
-	versions_init(&versions, &profile, &header, file, average->data_size);
+	versions_init(&versions, &profile, &header, &names, average->data_size);
 	safetensors_free(spec);
 	safetensors_free(slot);
 	safetensors_free(average);
@@ -257,6 +262,59 @@ START_TEST(a_file_in_the_making_never_looks_whole)
 }
 END_TEST
 
+/* Two tensors, of which one has many pieces. */
+static struct plan *
+make_plan(void)
+{
+	static const uint64_t n_large = 3 * PLAN_CHUNK_SIZE / 4, n_small = 7;
+	struct tensor tensors[] = {
+		{ .name = "a",
+		  .dtype = DTYPE_F32,
+		  .n_dims = 1,
+		  .shape = &n_large },
+		{ .name = "b",
+		  .dtype = DTYPE_F32,
+		  .n_dims = 1,
+		  .shape = &n_small },
+	};
+	struct safetensors spec = { .n_tensors = 2, .tensors = tensors };
+	struct safetensors *slot, *average;
+	struct plan *plan = NULL;
+	struct why why;
+
+	for (size_t i = 0; i < 2; i++)
+		ck_assert(tensor_measure(DTYPE_F32, 1, tensors[i].shape,
+					 &tensors[i].n_elements,
+					 &tensors[i].size));
+	ck_assert_int_eq(version_slot_layout(&slot, &spec, &why), 0);
+	ck_assert_int_eq(version_average_layout(&average, &spec, &why), 0);
+	ck_assert_int_eq(
+		plan_new(&plan, slot, average, &versions.profile, 1, &why), 0);
+	return plan;
+}
+
+START_TEST(drift_is_the_sum_of_a_tensors_pieces)
+{
+	struct plan *plan = make_plan();
+	const struct average_sums sums[] = {
+		{ 1.0, 10.0 }, { 2.0, 20.0 }, { 4.0, 40.0 }, { 8.0, 80.0 }
+	};
+
+	ck_assert_uint_eq(plan->n_pieces, 4);
+	ck_assert_ptr_null(versions.drift);
+	/* Of the last update alone. */
+	for (int i = 0; i < 2; i++)
+		versions_set_drift(&versions, plan, sums);
+	ck_assert(versions.drift[0].distance == 7.0);
+	ck_assert(versions.drift[0].norm == 70.0);
+	ck_assert(versions.drift[1].distance == 8.0);
+	ck_assert(versions.drift[1].norm == 80.0);
+	ck_assert(versions.drift_total.distance == 15.0);
+	ck_assert(versions.drift_total.norm == 150.0);
+	plan_free(plan);
+}
+END_TEST
+
 static Suite *
 versions_suite(void)
 {
@@ -271,6 +329,7 @@ versions_suite(void)
 		       a_removed_public_file_comes_back_with_the_next_version);
 	tcase_add_test(tcase, a_truncated_next_file_is_replaced);
 	tcase_add_test(tcase, a_file_in_the_making_never_looks_whole);
+	tcase_add_test(tcase, drift_is_the_sum_of_a_tensors_pieces);
 	suite_add_tcase(suite, tcase);
 	return suite;
 }

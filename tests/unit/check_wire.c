@@ -189,6 +189,7 @@ START_TEST(a_profile_survives_the_wire)
 	schedule.beta = 0.1 + 0.2;
 	schedule.update_every = 7;
 	profile_init(&profile, "slow", &schedule);
+	profile.accumulator = ACCUMULATOR_COMPENSATED;
 	name_list_append(&profile.no_ema, "bn.mean");
 	name_list_append(&profile.ignore_startswith, "head.");
 	message = wire_profile_new(&profile);
@@ -211,10 +212,16 @@ START_TEST(a_profile_takes_its_variants_defaults)
 	ck_assert_str_eq(profile.name, "ema");
 	ck_assert_int_eq(profile.schedule.update_every, 10);
 	ck_assert_int_eq(profile.schedule.update_after_step, 100);
+	ck_assert_int_eq(profile.accumulator, ACCUMULATOR_FLOAT32);
 	profile_deinit(&profile);
 	message.variant = (char[]) { "nonsense" };
 	ck_assert_int_eq(wire_profile_read(&profile, &message, &why),
 			 STATUS_BAD_SPEC);
+	message.variant = NULL;
+	message.accumulator = (char[]) { "float16" };
+	ck_assert_int_eq(wire_profile_read(&profile, &message, &why),
+			 STATUS_BAD_SPEC);
+	ck_assert_ptr_nonnull(strstr(why.text, "float16"));
 }
 END_TEST
 

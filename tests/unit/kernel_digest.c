@@ -26,6 +26,8 @@
 #define GUARD     64 /* bytes around what a kernel may write */
 #define N_TARGETS 9
 #define ROOM      ((N_MAX + 2 * SHIFTS) * 8 + 2 * GUARD)
+/* Two doubles for each of C64's elements. */
+#define REST_ROOM (2 * ROOM)
 
 /* What random bits are made of: the numbers of an element, and their parts. */
 struct format {
@@ -53,14 +55,22 @@ static const char *const operations[] = {
 #define N_OPERATIONS array_size(operations)
 #define N_MIXED      (N_OPERATIONS - 1)
 
+/* Those of up to KERNEL_SNAPSHOTS_MAX snapshots begin at any of the first. */
 static const double weights[] = {
-	0.0001, 0.5, 0.1, 0.0, 0.75, 1.0, 0x1p-149, 0.3, 0.9999, 0x1p-60, 0.25,
+	0.0001,  0.5,    0.1,     0.0,  0.75,   1.0,   0x1p-149, 0.3,  0.9999,
+	0x1p-60, 0.25,   0.001,   0.45, 0.6,    0.02,  0.1,      0.2,  0x1p-30,
+	0.9,     0.3333, 0.00005, 0.7,  0x1p-9, 0.999, 0.4,      0.01, 0.05,
 };
+#define N_WEIGHTS (array_size(weights) - KERNEL_SNAPSHOTS_MAX + 1)
 
 struct room {
-	_Alignas(64) char snapshot[ROOM];
+	_Alignas(64) char snapshots[KERNEL_SNAPSHOTS_MAX][ROOM];
 	_Alignas(64) char current[N_TARGETS][ROOM];
 	_Alignas(64) char next[N_TARGETS][ROOM];
+	/* One for each accumulator: their numbers are of other sizes. */
+	_Alignas(64) char rest[N_ACCUMULATORS][REST_ROOM];
+	_Alignas(64) char next_rest[N_TARGETS][REST_ROOM];
+	double distances[N_TARGETS];
 };
 static struct room room;
 
@@ -88,13 +98,21 @@ next_random(void)
 	return mix(random_state);
 }
 
+/* What numbers there are; sums show their last bits with ORDINARY alone. */
+enum range {
+	ANY,
+	FINITE,
+	ORDINARY,
+	N_RANGES,
+};
+
 /*
  * One number's bits.  Of eight, five are of ordinary size, so that results are
- * rounded; one is anything; two are zeros, subnormals and (unless @finite)
- * infinities and NaNs of both kinds with something in them.
+ * rounded; one is anything; two are zeros, subnormals and (where @range is
+ * ANY) infinities and NaNs of both kinds with something in them.
  */
 static uint64_t
-make_bits(const struct format *format, bool finite)
+make_bits(const struct format *format, enum range range)
 {
 	uint64_t random = next_random(), bits = next_random();
 	uint64_t top = (UINT64_C(1) << format->exponent) - 1;
@@ -105,14 +123,14 @@ make_bits(const struct format *format, bool finite)
 
 	if (format->exponent == 0)
 		return bits;
-	if (random % 8 < 5) {
+	if (range == ORDINARY || random % 8 < 5) {
 		exponent = top / 2 - (bits >> 56) % 3;
 	} else if (random % 8 < 7) {
 		exponent = random & 8 ? top : 0;
 		fraction = ends[(random >> 4) % 5] & fractions;
 	}
 	/* E4M3 has numbers under its highest exponent; others do as well. */
-	if (finite && exponent == top)
+	if (range != ANY && exponent == top)
 		exponent--;
 	return ((bits >> 63) << format->exponent | exponent)
 		       << format->fraction |
@@ -120,24 +138,41 @@ make_bits(const struct format *format, bool finite)
 }
 
 static void
-fill(char *array, const struct format *format, bool finite)
+fill(char *array, size_t size, const struct format *format, enum range range)
 {
-	for (size_t at = 0; at + format->size <= ROOM; at += format->size) {
-		uint64_t bits = make_bits(format, finite);
+	for (size_t at = 0; at + format->size <= size; at += format->size) {
+		uint64_t bits = make_bits(format, range);
 
 		memcpy(array + at, &bits, format->size);
 	}
+}
+
+static const struct format *
+format_of(enum dtype dtype)
+{
+	const struct format *format = formats;
+
+	while (format->dtype != dtype)
+		format++;
+	return format;
 }
 
 /* The format in which numbers of @dtype are averaged. */
 static const struct format *
 average_of(enum dtype dtype)
 {
-	const struct format *average = formats;
+	return format_of(dtype_average(dtype));
+}
 
-	while (average->dtype != dtype_average(dtype))
-		average++;
-	return average;
+/* The format of what is kept beside such an average; NULL: nothing is. */
+static const struct format *
+rest_of(enum dtype dtype, enum accumulator accumulator)
+{
+	if (accumulator == ACCUMULATOR_FLOAT32 || !dtype_is_averaged(dtype) ||
+	    dtype == DTYPE_F64)
+		return NULL;
+	return format_of(accumulator == ACCUMULATOR_FLOAT64 ? DTYPE_F64
+							    : DTYPE_F32);
 }
 
 /*
@@ -158,10 +193,15 @@ one_nan(const struct format *format, uint64_t bits)
 }
 
 static bool
-is_computed(enum dtype dtype, enum kernel_operation operation)
+is_computed(enum dtype dtype, const struct kernel_target *target)
 {
+	/* A copy by way of float64 makes NaNs quiet. */
+	bool is_rounded = target->operation == KERNEL_COPY &&
+			  target->accumulator == ACCUMULATOR_FLOAT64;
+
 	return dtype_is_averaged(dtype) &&
-	       (operation == KERNEL_INIT || operation == KERNEL_LERP);
+	       (target->operation == KERNEL_INIT ||
+		target->operation == KERNEL_LERP || is_rounded);
 }
 
 static void
@@ -171,23 +211,29 @@ must_be_untouched(const char *guard)
 		must(guard[i] == 0x55);
 }
 
+/* The numbers at @from, and that nothing was written around them. */
 static void
-fold_target(uint64_t *digest, enum dtype dtype,
-	    const struct kernel_target *target, size_t size)
+fold_numbers(uint64_t *digest, const struct format *format, bool computed,
+	     const char *from, size_t size)
 {
-	const struct format *format = average_of(dtype);
-	bool computed = is_computed(dtype, target->operation);
-	const char *next = target->next;
-
 	for (size_t at = 0; at < size; at += format->size) {
 		uint64_t bits = 0;
 
 		/* Little endian, as the files are that emad writes. */
-		memcpy(&bits, next + at, format->size);
+		memcpy(&bits, from + at, format->size);
 		fold(digest, computed ? one_nan(format, bits) : bits);
 	}
-	must_be_untouched(next - GUARD);
-	must_be_untouched(next + size);
+	must_be_untouched(from - GUARD);
+	must_be_untouched(from + size);
+}
+
+static void
+fold_sum(uint64_t *digest, double sum)
+{
+	uint64_t bits;
+
+	memcpy(&bits, &sum, sizeof bits);
+	fold(digest, one_nan(format_of(DTYPE_F64), bits));
 }
 
 /* What a tile is made of; its misalignments and weights are random. */
@@ -197,50 +243,113 @@ struct trial {
 	bool stream, check;
 };
 
+static size_t
+average_size(const struct trial *trial)
+{
+	return trial->n_elements * dtype_bits(dtype_average(trial->dtype)) / 8;
+}
+
+/* Numbers of the average, for each of which there is one beside it. */
+static size_t
+rest_size(const struct trial *trial, const struct kernel_target *target)
+{
+	const struct format *rest = rest_of(trial->dtype, target->accumulator);
+	size_t n = trial->n_elements * (trial->dtype == DTYPE_C64 ? 2 : 1);
+
+	return rest ? n * rest->size : 0;
+}
+
+static void
+fold_target(uint64_t *digest, const struct trial *trial,
+	    const struct kernel_target *target)
+{
+	const struct format *rest = rest_of(trial->dtype, target->accumulator);
+	bool computed = is_computed(trial->dtype, target);
+
+	fold_numbers(digest, average_of(trial->dtype), computed, target->next,
+		     average_size(trial));
+	if (rest)
+		fold_numbers(digest, rest, computed, target->next_rest,
+			     rest_size(trial, target));
+	fold_sum(digest, *target->distance);
+}
+
+/* Target @k, whose data is to begin @shift numbers past a line's begin. */
+static void
+make_target(struct kernel_target *target, const struct trial *trial, size_t k,
+	    size_t shift, bool is_one)
+{
+	/* One at a time: within an expression their order is free. */
+	size_t operation = next_random() % N_MIXED;
+	size_t accumulator = next_random() % (N_ACCUMULATORS + 1);
+	size_t from = next_random() % SHIFTS;
+	size_t step = average_of(trial->dtype)->size;
+	const struct format *rest;
+
+	if (trial->operation != N_MIXED)
+		operation = trial->operation;
+	if (operation == KERNEL_INIT && !is_one)
+		operation = KERNEL_COPY;
+	*target = (struct kernel_target) {
+		.operation = (enum kernel_operation)operation,
+		/* Mostly none, as those share a pass. */
+		.accumulator = (enum accumulator)(accumulator % N_ACCUMULATORS),
+		.weights = weights + next_random() % N_WEIGHTS,
+		.current = room.current[k] + step * from,
+		.next = room.next[k] + GUARD + step * shift,
+		.distance = &room.distances[k],
+	};
+	memset((char *)target->next - GUARD, 0x55,
+	       average_size(trial) + 2 * (size_t)GUARD);
+	rest = rest_of(trial->dtype, target->accumulator);
+	if (!rest)
+		return;
+	target->rest = room.rest[target->accumulator] + rest->size * from;
+	target->next_rest = room.next_rest[k] + GUARD + rest->size * shift;
+	memset((char *)target->next_rest - GUARD, 0x55,
+	       rest_size(trial, target) + 2 * (size_t)GUARD);
+}
+
 static void
 fold_trial(uint64_t *digest, const struct kernel *kernel,
 	   const struct trial *trial)
 {
-	size_t size =
-		trial->n_elements * dtype_bits(dtype_average(trial->dtype)) / 8;
-	size_t step = average_of(trial->dtype)->size;
 	/* Streaming wants all of them aligned alike: mostly they are. */
 	size_t shift = next_random() % SHIFTS;
 	size_t unlike = next_random() % 4 == 0;
-	size_t turn = next_random() % 1024;
+	/* Half of the time one snapshot, else up to all there may be. */
+	size_t n = next_random() % (2 * KERNEL_SNAPSHOTS_MAX);
+	size_t first = next_random() % SHIFTS;
+	const void *snapshots[KERNEL_SNAPSHOTS_MAX];
 	struct kernel_target targets[N_TARGETS] = { 0 };
+	double norm;
 	struct kernel_tile tile = {
 		.dtype = trial->dtype,
 		.n_elements = trial->n_elements,
-		.snapshot = room.snapshot + next_random() % SHIFTS *
-						    dtype_bits(trial->dtype) /
-						    8,
+		.n_snapshots = n < KERNEL_SNAPSHOTS_MAX ? 1 : n % 16 + 1,
+		.snapshots = snapshots,
 		.n_targets = trial->n_targets,
 		.targets = targets,
 		.check = trial->check,
 		.stream = trial->stream,
+		.norm = &norm,
 	};
 
-	for (size_t k = 0; k < trial->n_targets; k++, turn++) {
-		/* One at a time: within an expression their order is free. */
-		size_t operation = next_random() % N_MIXED;
-		size_t from = next_random() % SHIFTS;
-		size_t to = shift + unlike * (next_random() % SHIFTS);
-		char *next = room.next[k] + GUARD + step * to;
+	for (size_t j = 0; j < tile.n_snapshots; j++)
+		snapshots[j] =
+			room.snapshots[j] +
+			(first + 3 * j) % SHIFTS * dtype_bits(trial->dtype) / 8;
+	for (size_t k = 0; k < trial->n_targets; k++) {
+		size_t more = next_random() % SHIFTS;
 
-		if (trial->operation != N_MIXED)
-			operation = trial->operation;
-		targets[k] = (struct kernel_target) {
-			.operation = (enum kernel_operation)operation,
-			.weight = weights[turn % array_size(weights)],
-			.current = room.current[k] + step * from,
-			.next = next,
-		};
-		memset(next - GUARD, 0x55, size + 2 * (size_t)GUARD);
+		make_target(&targets[k], trial, k, shift + unlike * more,
+			    tile.n_snapshots == 1);
 	}
 	fold(digest, kernel->run(&tile));
+	kernel->finish();
+	fold_sum(digest, norm);
 	for (size_t k = 0; k < trial->n_targets; k++)
-		fold_target(digest, trial->dtype, &targets[k], size);
+		fold_target(digest, trial, &targets[k]);
 }
 
 static void
@@ -278,23 +387,35 @@ struct digests {
 };
 
 static void
+fill_room(const struct format *format, enum range range)
+{
+	const struct format *average = average_of(format->dtype);
+
+	for (size_t j = 0; j < KERNEL_SNAPSHOTS_MAX; j++)
+		fill(room.snapshots[j], ROOM, format, range);
+	for (size_t k = 0; k < N_TARGETS; k++)
+		fill(room.current[k], ROOM, average, range);
+	fill(room.rest[ACCUMULATOR_COMPENSATED], REST_ROOM,
+	     format_of(DTYPE_F32), range);
+	fill(room.rest[ACCUMULATOR_FLOAT64], REST_ROOM, format_of(DTYPE_F64),
+	     range);
+}
+
+static void
 digest_kernel(struct digests *ret_digests, const struct kernel *kernel)
 {
 	memset(ret_digests, 0, sizeof *ret_digests);
 	random_state = 0;
 	for (size_t i = 0; i < array_size(formats); i++)
-		for (unsigned int finite = 0; finite < 2; finite++) {
-			enum dtype dtype = formats[i].dtype;
-
-			fill(room.snapshot, &formats[i], finite);
-			for (size_t k = 0; k < N_TARGETS; k++)
-				fill(room.current[k], average_of(dtype),
-				     finite);
+		for (int range = 0; range < N_RANGES; range++) {
+			fill_room(&formats[i], (enum range)range);
 			for (size_t o = 0; o < N_OPERATIONS; o++)
 				fold_operation(
 					&ret_digests->each[i][o], kernel,
-					(struct trial) { .dtype = dtype,
-							 .operation = o });
+					(struct trial) {
+						.dtype = formats[i].dtype,
+						.operation = o,
+					});
 		}
 }
 
