@@ -5,7 +5,7 @@
  * One text (kernel_body.h), several builds, the same bits from each: every
  * fused multiply-add is written as one and none is left to the compiler.
  * Source of the formulas: torch.Tensor.lerp_ on the CPU, see lerp_f32() there;
- * Kahan's summation with Knuth's TwoSum, see add_compensated().
+ * Kahan's summation with Dekker's Fast2Sum, see add_compensated().
  *
  * Pure: memory in, memory out.  Any thread.
  */

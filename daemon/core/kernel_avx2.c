@@ -183,7 +183,8 @@ round_i16(__m256 x)
 	__m256 whole = _mm256_round_ps(x, _MM_FROUND_TO_NEAREST_INT |
 						  _MM_FROUND_NO_EXC);
 
-	return _mm256_min_ps(whole, _mm256_set1_ps(32767.0F));
+	whole = _mm256_min_ps(whole, _mm256_set1_ps(32767.0F));
+	return _mm256_max_ps(whole, _mm256_set1_ps(-32767.0F));
 }
 
 INLINE struct line

@@ -142,7 +142,9 @@ line_round_i16(struct line x)
 	__m512 whole = _mm512_roundscale_ps(x.v, _MM_FROUND_TO_NEAREST_INT |
 							 _MM_FROUND_NO_EXC);
 
-	return (struct line) { _mm512_min_ps(whole, _mm512_set1_ps(32767.0F)) };
+	whole = _mm512_min_ps(whole, _mm512_set1_ps(32767.0F));
+	return (struct line) { _mm512_max_ps(whole,
+					     _mm512_set1_ps(-32767.0F)) };
 }
 
 INLINE void

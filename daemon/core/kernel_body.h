@@ -13,7 +13,7 @@
  *                     line_power(x), the power of two that x's exponent is (0:
  *                     none), line_inverse_power(x), 1 over that, and
  *                     line_round_i16(x), to the nearest integer (ties: even)
- *                     of at most 32767, and a NaN to that
+ *                     from -32767 to 32767, a NaN to the latter
  *   wide_...()        the same for doubles; line_widen(), wide_narrow()
  *   prefetch(), stream_end()
  *
@@ -57,8 +57,10 @@ enum mode {
 /* One lerp.  The next value is base + difference * factor. */
 struct factor {
 	double weight;
-	double factor;
-	bool near; /* base: the average; else the snapshot */
+	double factor; /* of doubles */
+	float weight32;
+	float factor32; /* of floats */
+	bool near;      /* base: the average; else the snapshot */
 };
 
 struct part {
@@ -219,16 +221,12 @@ sum_add_line(struct sum *sum, struct line x, size_t lane)
 static struct factor
 factor_of(enum kind kind, double w)
 {
-	struct factor factor = { .weight = w };
 	float w32 = (float)w;
+	struct factor factor = { .weight = w, .weight32 = w32 };
 
-	if (kind == KIND_F64) {
-		factor.near = w < 0.5;
-		factor.factor = factor.near ? w : -(1.0 - w);
-	} else {
-		factor.near = w32 < 0.5F;
-		factor.factor = (double)(factor.near ? w32 : -(1.0F - w32));
-	}
+	factor.near = kind == KIND_F64 ? w < 0.5 : w32 < 0.5F;
+	factor.factor = factor.near ? w : -(1.0 - w);
+	factor.factor32 = factor.near ? w32 : -(1.0F - w32);
 	return factor;
 }
 
@@ -237,7 +235,7 @@ lerp_f32(enum kind kind, const struct factor *factor, struct line e,
 	 struct line p)
 {
 	struct line difference = line_subtract(p, e);
-	struct line scale = line_splat((float)factor->factor);
+	struct line scale = line_splat(factor->factor32);
 	struct line base = line_select(factor->near, e, p);
 
 	if (kind == KIND_C64)
@@ -265,19 +263,21 @@ compensation_of(struct line e, struct line k)
 	return line_multiply(scaled, line_power(e));
 }
 
-/* TwoSum (Knuth) is exact whichever of e and y is larger. */
+/*
+ * What adding y rounds away is y - (t - e), exactly so (Dekker's Fast2Sum)
+ * unless y is larger than e.  Then it may be anything, but is bounded here to
+ * half a unit in the last place: as good as a float, and e was small.
+ */
 INLINE void
 add_compensated(const struct factor *factor, struct line *e, struct line *k,
 		struct line p)
 {
-	struct line w = line_splat((float)factor->weight);
+	struct line w = line_splat(factor->weight32);
 	struct line c = compensation_of(*e, *k);
 	struct line d = line_subtract(line_subtract(p, *e), c);
 	struct line y = line_fma(d, w, c);
 	struct line t = line_add(*e, y);
-	struct line z = line_subtract(t, *e);
-	struct line rest = line_add(line_subtract(*e, line_subtract(t, z)),
-				    line_subtract(y, z));
+	struct line rest = line_subtract(y, line_subtract(t, *e));
 	struct line scaled = line_multiply(rest, line_inverse_power(t));
 
 	*k = line_round_i16(line_multiply(scaled, line_splat(0x1p39F)));

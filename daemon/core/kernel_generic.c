@@ -155,7 +155,8 @@ line_round_i16(struct line x)
 {
 	float whole = rintf(x.v);
 
-	return (struct line) { whole < 32767.0F ? whole : 32767.0F };
+	whole = whole < 32767.0F ? whole : 32767.0F;
+	return (struct line) { whole > -32767.0F ? whole : -32767.0F };
 }
 
 INLINE void

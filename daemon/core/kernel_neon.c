@@ -245,7 +245,8 @@ round_i16(float32x4_t x)
 {
 	float32x4_t whole = vrndnq_f32(x), most = vdupq_n_f32(32767.0F);
 
-	return vbslq_f32(vcltq_f32(whole, most), whole, most);
+	whole = vbslq_f32(vcltq_f32(whole, most), whole, most);
+	return vmaxq_f32(whole, vnegq_f32(most));
 }
 
 INLINE struct line

@@ -47,7 +47,7 @@ struct average {
 	uint64_t updates;
 	int64_t step;
 	float values[N_AVERAGED];
-	float compensations[N_AVERAGED];
+	int16_t compensations[N_AVERAGED];
 	double wide[N_AVERAGED];
 	double doubles[N_DOUBLES];
 };
@@ -116,24 +116,12 @@ lerp(float e, float p, float w)
 	return w < 0.5F ? fmaf(w, p - e, e) : fmaf(-(p - e), 1.0F - w, p);
 }
 
-static float
-add_compensated(float e, float *c, float p, float w)
-{
-	float d = p - e - *c;
-	float y = fmaf(d, w, *c);
-	float t = e + y;
-	float z = t - e;
-
-	*c = (e - (t - z)) + (y - z);
-	return t;
-}
-
 static void
 average_copy(struct average *average, const struct snapshot *snapshot)
 {
 	for (size_t i = 0; i < N_AVERAGED; i++) {
 		average->values[i] = snapshot_float(snapshot, i);
-		average->compensations[i] = 0.0F;
+		average->compensations[i] = 0;
 		average->wide[i] = (double)average->values[i];
 	}
 	memcpy(average->doubles, snapshot->doubles, sizeof average->doubles);
@@ -151,9 +139,9 @@ average_absorb(struct average *average, const struct snapshot *snapshot,
 		if (kept == PLAIN) {
 			*value = lerp(*value, p, (float)weight);
 		} else if (kept == COMPENSATED) {
-			*value = add_compensated(*value,
-						 &average->compensations[i], p,
-						 (float)weight);
+			*value = numbers_add_compensated(
+				*value, &average->compensations[i], p,
+				(float)weight);
 		} else {
 			*wide = fma((double)p - *wide, weight, *wide);
 			*value = (float)*wide;

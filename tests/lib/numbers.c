@@ -103,6 +103,38 @@ numbers_fill(enum dtype dtype, char *array, size_t n)
 	}
 }
 
+/* The power of two that the exponent says, or one over it: by the bits. */
+static float
+power(float x, bool inverse)
+{
+	uint32_t bits;
+
+	memcpy(&bits, &x, sizeof bits);
+	bits &= 0x7F800000;
+	if (inverse)
+		bits = 0x7F000000 - bits;
+	memcpy(&x, &bits, sizeof x);
+	return x;
+}
+
+float
+numbers_add_compensated(float average, int16_t *k, float p, float w)
+{
+	float c = (float)*k * 0x1p-39F * power(average, false);
+	float d = p - average - c;
+	float y = fmaf(d, w, c);
+	float t = average + y;
+	float rest = y - (t - average);
+	float whole = rintf(rest * power(t, true) * 0x1p39F);
+
+	if (!(whole < 32767.0F))
+		whole = 32767.0F;
+	if (whole < -32767.0F)
+		whole = -32767.0F;
+	*k = (int16_t)whole;
+	return t;
+}
+
 void
 numbers_fill_bits(char *array, size_t size)
 {

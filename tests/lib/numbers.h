@@ -25,6 +25,12 @@ bool numbers_same(double a, double b);
 /* @n numbers of ordinary size, which every type can hold. */
 void numbers_fill(enum dtype dtype, char *array, size_t n);
 
+/*
+ * The average with its compensation *@k once @p is absorbed with weight @w, as
+ * daemon/core/kernel_body.h defines it; *@k is what is to be kept beside it.
+ */
+float numbers_add_compensated(float average, int16_t *k, float p, float w);
+
 /* Any bits. */
 void numbers_fill_bits(char *array, size_t size);
 

@@ -213,6 +213,15 @@ run_one_by_one(struct model *model)
 
 static const uint64_t few = 5, some = 1000, lots = 100003;
 
+static void
+fill_rest(char *rest, enum accumulator accumulator, uint64_t n)
+{
+	if (accumulator == ACCUMULATOR_FLOAT64)
+		numbers_fill(DTYPE_F64, rest, n);
+	else
+		numbers_fill_bits(rest, n * sizeof(int16_t));
+}
+
 static struct model *
 make_random_model(void)
 {
@@ -243,10 +252,8 @@ make_random_model(void)
 				model->files[i].average[0] + average->begin, n);
 	}
 	for (size_t i = 0; i < N_PROFILES; i++)
-		numbers_fill(
-			parts[i].accumulator == ACCUMULATOR_FLOAT64 ? DTYPE_F64
-								    : DTYPE_F32,
-			model->files[i].rest[0], plan->average->data_size / 4);
+		fill_rest(model->files[i].rest[0], parts[i].accumulator,
+			  plan->average->data_size / 4);
 	return model;
 }
 

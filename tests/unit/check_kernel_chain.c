@@ -80,7 +80,7 @@ fill_room(enum dtype dtype)
 		if (kinds[k].accumulator == ACCUMULATOR_FLOAT64)
 			numbers_fill(DTYPE_F64, files->rest[0], n);
 		else
-			numbers_fill(DTYPE_F32, files->rest[0], n);
+			numbers_fill_bits(files->rest[0], n * sizeof(int16_t));
 	}
 }
 
@@ -91,7 +91,7 @@ make_target(enum dtype dtype, size_t k, struct files *files, size_t from,
 {
 	size_t at = GUARD + shift * numbers_size(dtype_average(dtype));
 	bool is_double = kinds[k].accumulator == ACCUMULATOR_FLOAT64;
-	size_t rest_at = GUARD + shift * (is_double ? 8 : 4);
+	size_t rest_at = GUARD + shift * (is_double ? 8 : 2);
 
 	return (struct kernel_target) {
 		.operation = kinds[k].operation,

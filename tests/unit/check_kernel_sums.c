@@ -51,7 +51,7 @@ count_numbers(void)
 static size_t
 rest_size(void)
 {
-	return room.target.accumulator == ACCUMULATOR_FLOAT64 ? 8 : 4;
+	return room.target.accumulator == ACCUMULATOR_FLOAT64 ? 8 : 2;
 }
 
 /* What one number has to become. */
@@ -63,14 +63,23 @@ struct expected {
 static void
 add_compensated(struct expected *expected, float p, float w)
 {
-	float e = (float)expected->next, c = (float)expected->rest;
-	float d = p - e - c;
-	float y = fmaf(d, w, c);
-	float t = e + y;
-	float z = t - e;
+	int16_t k = (int16_t)expected->rest;
 
-	expected->rest = (double)((e - (t - z)) + (y - z));
-	expected->next = (double)t;
+	expected->next = (double)numbers_add_compensated(
+		(float)expected->next, &k, p, w);
+	expected->rest = k;
+}
+
+/* A compensation is a number of 16 bits. */
+static double
+read_rest(const char *rest, size_t i)
+{
+	int16_t k;
+
+	if (room.target.accumulator == ACCUMULATOR_FLOAT64)
+		return numbers_read(DTYPE_F64, rest, i);
+	memcpy(&k, rest + i * sizeof k, sizeof k);
+	return k;
 }
 
 static struct expected
@@ -91,8 +100,7 @@ expect(size_t i)
 		return expected;
 	}
 	expected.next = numbers_read(DTYPE_F32, target->current, i);
-	expected.rest = numbers_read(is_double ? DTYPE_F64 : DTYPE_F32,
-				     target->rest, i);
+	expected.rest = read_rest(target->rest, i);
 	if (target->operation == KERNEL_KEEP)
 		return expected;
 	for (size_t j = 0; j < room.tile.n_snapshots; j++) {
@@ -151,10 +159,8 @@ static void
 assert_number(const struct kernel *kernel, size_t i,
 	      const struct expected *want)
 {
-	bool is_double = room.target.accumulator == ACCUMULATOR_FLOAT64;
 	double next = numbers_read(DTYPE_F32, room.target.next, i);
-	double rest = numbers_read(is_double ? DTYPE_F64 : DTYPE_F32,
-				   room.target.next_rest, i);
+	double rest = read_rest(room.target.next_rest, i);
 
 	if (!numbers_same(next, want->next) || !numbers_same(rest, want->rest))
 		ck_abort_msg("%s: %s, %s, number %zu of %zu: %a and %a, not "
@@ -244,9 +250,10 @@ fill_room(enum dtype dtype)
 	for (size_t j = 0; j < SNAPSHOTS; j++)
 		numbers_fill(dtype, room.snapshots[j], n);
 	numbers_fill(DTYPE_F32, room.current, n);
-	numbers_fill(room.target.accumulator == ACCUMULATOR_FLOAT64 ? DTYPE_F64
-								    : DTYPE_F32,
-		     room.rest, n);
+	if (room.target.accumulator == ACCUMULATOR_FLOAT64)
+		numbers_fill(DTYPE_F64, room.rest, n);
+	else
+		numbers_fill_bits(room.rest, n * sizeof(int16_t));
 }
 
 static const enum accumulator accumulators[] = { ACCUMULATOR_COMPENSATED,
