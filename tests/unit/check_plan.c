@@ -92,6 +92,18 @@ to_boundary(uint64_t end)
 	return past < left ? past : left;
 }
 
+/* The slot's tensor for one of the average, mostly in the same place. */
+static const struct tensor *
+in_slot(const struct plan *plan, size_t index)
+{
+	const struct tensor *slot = &plan->slot->tensors[index];
+	const char *name = plan->average->tensors[index].name;
+
+	return strcmp(slot->name, name) == 0
+		       ? slot
+		       : safetensors_find(plan->slot, name);
+}
+
 /*
  * The pieces from *at on are tensor @index, from its first element to its
  * last, cut in whole bytes where a chunk's size ends; those of packed types as
@@ -101,7 +113,7 @@ static bool
 is_tensor_covered(const struct plan *plan, size_t index, size_t *at)
 {
 	const struct tensor *average = &plan->average->tensors[index];
-	const struct tensor *slot = safetensors_find(plan->slot, average->name);
+	const struct tensor *slot = in_slot(plan, index);
 	uint64_t bits = dtype_bits(average->dtype), n = 0;
 	uint64_t near = bits % 8 == 0 ? 0 : 8 * bits;
 	bool ok = true;
