@@ -15,6 +15,7 @@
 
 #include "client/emad.h"
 #include "tests/lib/daemon.h"
+#include "tests/lib/numbers.h"
 #include "tests/lib/story.h"
 #include "tests/lib/uniform.h"
 

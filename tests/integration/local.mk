@@ -53,7 +53,8 @@ check_PROGRAMS += $(stories)
 TESTS += $(stories)
 endif
 
-tests_integration_accumulators_SOURCES = tests/integration/accumulators.c
+tests_integration_accumulators_SOURCES = tests/integration/accumulators.c \
+	tests/lib/numbers.c tests/lib/numbers.h
 tests_integration_accumulators_CPPFLAGS = $(stories_cppflags)
 tests_integration_accumulators_CFLAGS = $(unit_cflags)
 tests_integration_accumulators_LDADD = $(stories_libs) -lm

@@ -116,12 +116,13 @@ rest_stage_fill_data(char *average, char *rest, int64_t step)
 	for (size_t i = 0; i < N_RESTS; i++) {
 		float x = (float)(step * 1000 + (int64_t)i);
 		double y = (double)x + 0x1p-30;
+		int16_t k = (int16_t)(step * 1000 + (int64_t)i);
 
 		memcpy(average + i * sizeof x, &x, sizeof x);
 		if (versions.rest.accumulator == ACCUMULATOR_FLOAT64)
 			memcpy(rest + i * sizeof y, &y, sizeof y);
 		else
-			memcpy(rest + i * sizeof x, &x, sizeof x);
+			memcpy(rest + i * sizeof k, &k, sizeof k);
 	}
 }
 

@@ -65,8 +65,8 @@ add_compensated(struct expected *expected, float p, float w)
 {
 	int16_t k = (int16_t)expected->rest;
 
-	expected->next = (double)numbers_add_compensated(
-		(float)expected->next, &k, p, w);
+	expected->next = (double)numbers_add_compensated((float)expected->next,
+							 &k, p, w);
 	expected->rest = k;
 }
 

@@ -172,7 +172,7 @@ rest_of(enum dtype dtype, enum accumulator accumulator)
 	    dtype == DTYPE_F64)
 		return NULL;
 	return format_of(accumulator == ACCUMULATOR_FLOAT64 ? DTYPE_F64
-							    : DTYPE_F32);
+							    : DTYPE_I16);
 }
 
 /*
@@ -189,6 +189,9 @@ one_nan(const struct format *format, uint64_t bits)
 			    << format->fraction;
 	uint64_t sign = UINT64_C(1) << (format->exponent + format->fraction);
 
+	/* What has no exponent has no NaN. */
+	if (format->exponent == 0)
+		return bits;
 	return (bits & ~sign) > infinity ? infinity + 1 : bits;
 }
 
@@ -396,7 +399,7 @@ fill_room(const struct format *format, enum range range)
 	for (size_t k = 0; k < N_TARGETS; k++)
 		fill(room.current[k], ROOM, average, range);
 	fill(room.rest[ACCUMULATOR_COMPENSATED], REST_ROOM,
-	     format_of(DTYPE_F32), range);
+	     format_of(DTYPE_I16), range);
 	fill(room.rest[ACCUMULATOR_FLOAT64], REST_ROOM, format_of(DTYPE_F64),
 	     range);
 }
