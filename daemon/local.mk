@@ -8,7 +8,8 @@ daemon_libcore_la_SOURCES = \
 	daemon/core/kernel.c daemon/core/kernel.h \
 	daemon/core/kernel_avx2.c daemon/core/kernel_avx512.c \
 	daemon/core/kernel_body.h daemon/core/kernel_generic.c \
-	daemon/core/kernel_neon.c daemon/core/kernel_pass.h \
+	daemon/core/kernel_neon.c daemon/core/kernel_neon_load.h \
+	daemon/core/kernel_pass.h \
 	daemon/core/kernel_run.h \
 	daemon/core/plan.c daemon/core/plan.h \
 	daemon/core/plan_rules.c daemon/core/plan_rules.h
@@ -43,6 +44,7 @@ daemon_libservice_la_SOURCES = \
 	daemon/service/drift.c daemon/service/drift.h \
 	daemon/service/handle_admin.c daemon/service/handle_session.c \
 	daemon/service/handlers.h \
+	daemon/service/kept.c daemon/service/kept.h \
 	daemon/service/model.c daemon/service/model.h \
 	daemon/service/not_finite.c daemon/service/not_finite.h \
 	daemon/service/pull.c daemon/service/pull.h \

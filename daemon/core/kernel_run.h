@@ -235,10 +235,9 @@ run_keep(const struct run *run, const struct kernel_target *target)
 		*target->distance = 0.0;
 	copy_bytes(target->next, target->current,
 		   n * kind_average_size(run->kind), stream);
-	if (run->kind != KIND_F64 && target->accumulator != ACCUMULATOR_FLOAT32)
+	if (run->kind != KIND_F64)
 		copy_bytes(target->next_rest, target->rest,
-			   n * (target->accumulator == ACCUMULATOR_FLOAT64 ? 8
-									   : 4),
+			   accumulator_rest_size(target->accumulator, n * 4),
 			   stream);
 }
 

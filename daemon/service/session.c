@@ -68,7 +68,7 @@ session_new(struct session **ret_session, struct model *model,
 		session->slots[i] = options->slots[i];
 		options->slots[i] = SHM_NONE;
 	}
-	session->results = xcalloc(SESSION_RESULTS, sizeof *session->results);
+	session->results = kept_new();
 	model->session = session;
 	must(tsearch(session, &state->sessions, compare_ids) != NULL);
 	state->n_sessions++;
@@ -81,14 +81,6 @@ session_new(struct session **ret_session, struct model *model,
 	}
 	*ret_session = session;
 	return 0;
-}
-
-static void
-forget(struct kept_result *kept)
-{
-	free(kept->sentence);
-	free(kept->tensor);
-	*kept = (struct kept_result) { 0 };
 }
 
 static void
@@ -105,9 +97,7 @@ free_session(struct session *session)
 		(void)shm_unlink_name(&session->slots[i]);
 		shm_close(&session->slots[i]);
 	}
-	for (unsigned int i = 0; i < SESSION_RESULTS; i++)
-		forget(&session->results[i]);
-	free(session->results);
+	kept_free(session->results);
 	if (session->detach)
 		reply_status(session->detach, STATUS_OK, NULL);
 	free(session);
@@ -173,30 +163,13 @@ count(struct session_counts *counts, const struct result *result)
 		counts->skipped++;
 }
 
-static void
-remember(struct session *session, uint64_t sequence,
-	 const struct result *result)
-{
-	struct kept_result *kept =
-		&session->results[sequence % SESSION_RESULTS];
-
-	forget(kept);
-	kept->sequence = sequence;
-	kept->status = result->status;
-	kept->absorbed = result->absorbed;
-	if (result->status != STATUS_OK)
-		kept->sentence = xstrdup(result->why.text);
-	if (result->tensor)
-		kept->tensor = xstrdup(result->tensor);
-}
-
 void
 session_answer(struct publish *publish, const struct result *result)
 {
 	struct session *session = publish->session;
 
 	count(&session->counts, result);
-	remember(session, publish->sequence, result);
+	kept_put(session->results, publish->sequence, result);
 	session->slot_taken[publish->slot] = false;
 	reply_result(publish->request, result);
 	free(publish);
@@ -224,26 +197,11 @@ find_pending(const struct session *session, uint64_t sequence)
 	return NULL;
 }
 
-static void
-answer_again(struct request *request, const struct kept_result *kept)
-{
-	struct result result = {
-		.status = kept->status,
-		.absorbed = kept->absorbed,
-		.tensor = kept->tensor,
-	};
-
-	if (kept->sentence)
-		why_set(&result.why, "%s", kept->sentence);
-	reply_result(request, &result);
-}
-
 /* The client asks again: it lost the connection, and with it the answer. */
 static bool
 is_repeat(struct session *session, struct request *request, uint64_t sequence)
 {
 	struct publish *pending = find_pending(session, sequence);
-	const struct kept_result *kept;
 	struct why why;
 
 	if (sequence == 0) { /* marks what was never answered */
@@ -262,11 +220,8 @@ is_repeat(struct session *session, struct request *request, uint64_t sequence)
 	}
 	if (sequence >= session->next_sequence)
 		return false;
-	kept = &session->results[sequence % SESSION_RESULTS];
-	if (kept->sequence == sequence) {
-		answer_again(request, kept);
+	if (kept_answer(session->results, sequence, request))
 		return true;
-	}
 	why_set(&why,
 		"sequence %" PRIu64 " was answered long ago; next is "
 		"%" PRIu64,
@@ -297,7 +252,7 @@ check_publish(const struct session *session, const Emad__Publish *message,
 		return STATUS_BAD_SLOT;
 	}
 	/* Each early one holds a slot, so this bounds nothing but nonsense. */
-	if (message->sequence - session->next_sequence >= SESSION_RESULTS) {
+	if (message->sequence - session->next_sequence >= KEPT_RESULTS) {
 		why_set(why,
 			"sequence %" PRIu64 " is far from the next, "
 			"%" PRIu64,

@@ -12,10 +12,10 @@
 
 #include "daemon/io/shm.h"
 #include "daemon/io/watch.h"
+#include "daemon/service/kept.h"
 #include "daemon/service/model.h"
 #include "proto/wire.h"
 
-#define SESSION_RESULTS 64 /* answers remembered, by sequence */
 
 struct publish {
 	struct list entry; /* session->early, or model->queue */
@@ -25,22 +25,6 @@ struct publish {
 	uint64_t sequence;
 	int64_t step;
 	bool begun; /* an update absorbs it at the moment */
-};
-
-struct result {
-	enum status status;
-	bool absorbed;
-	struct why why;
-	char *tensor; /* with NOT_FINITE; or NULL */
-};
-
-/* An answer that is kept: of refusals with their texts, malloc'ed. */
-struct kept_result {
-	uint64_t sequence; /* 0: none */
-	enum status status;
-	bool absorbed;
-	char *sentence;
-	char *tensor;
 };
 
 struct session_counts {
@@ -67,7 +51,7 @@ struct session {
 	int64_t last_step;         /* of the last publish taken */
 	struct list early;         /* publishes ahead of next_sequence */
 	unsigned int n_pending;    /* publishes not answered, early included */
-	struct kept_result *results; /* SESSION_RESULTS of them */
+	struct kept *results;      /* the last KEPT_RESULTS */
 	struct session_counts counts;
 	bool ended; /* takes no more; goes when nothing is pending */
 	struct request *detach; /* to be answered then */

@@ -192,7 +192,7 @@ START_TEST(what_is_damaged_is_not_adopted_but_made_anew)
 		wanted = rest_want(&later, versions_current_data(&versions),
 				   N_RESTS * 4);
 		ck_assert_uint_eq(rest_supply_n_missing(&wanted), 2);
-		ck_assert_int_eq(rest_supply_make(&wanted), 0);
+		ck_assert_int_eq(rest_supply_make(&wanted, NULL, NULL), 0);
 		ck_assert_uint_eq(rest_supply_n_missing(&wanted), 0);
 		rest_take(&later, &wanted);
 		ck_assert(rest_claim(&later));
@@ -292,7 +292,7 @@ START_TEST(an_average_that_cannot_be_read_makes_no_rest)
 	ck_assert_int_eq(ftruncate(versions.current.shm.fd, 0), 0);
 	wanted = rest_want(&later, versions_current_data(&versions),
 			   N_RESTS * 4);
-	ck_assert_int_eq(rest_supply_make(&wanted), -EFAULT);
+	ck_assert_int_eq(rest_supply_make(&wanted, NULL, NULL), -EFAULT);
 	rest_take(&later, &wanted);
 	ck_assert(!rest_claim(&later));
 	ck_assert_ptr_null(rest_current_data(&later));
