@@ -10,7 +10,7 @@
 #include "proto/status.h"
 #include "proto/util.h"
 
-#define KEPT_RESULTS 64
+#define KEPT_RESULTS 32
 
 struct request;
 

@@ -59,7 +59,7 @@ END_TEST
 START_TEST(memory_is_counted_and_given_back)
 {
 	enum accumulator accumulator = accumulators[_i];
-	uint64_t bytes = accumulator == ACCUMULATOR_FLOAT64 ? 8 : 4;
+	uint64_t bytes = accumulator == ACCUMULATOR_FLOAT64 ? 8 : 2;
 	struct version_supply wanted;
 	uint64_t size;
 
