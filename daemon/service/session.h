@@ -16,7 +16,6 @@
 #include "daemon/service/model.h"
 #include "proto/wire.h"
 
-
 struct publish {
 	struct list entry; /* session->early, or model->queue */
 	struct session *session;
