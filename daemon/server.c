@@ -190,6 +190,7 @@ start_pool(struct server *server)
 		return log_failure(r, "cannot start worker threads%s",
 				   options->has_cpus ? " on those --cpus" : "");
 	server->state.pool = server->pool;
+	server->state.n_nodes = numa_n_nodes(NUMA_ROOT);
 	numa_placement_init(&server->state.placement, NUMA_ROOT, server->pool);
 	return 0;
 }

@@ -48,6 +48,7 @@ struct attach {
 	uint64_t session;  /* a secret, so no part of a file's name */
 	uint64_t slot_tag; /* makes slots' names unique */
 	uint64_t slot_header_size;
+	int node; /* that the publisher runs on; or NUMA_NONE */
 	struct shm slots[WIRE_SLOTS_MAX];
 };
 

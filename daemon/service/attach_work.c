@@ -273,8 +273,7 @@ make_slot(struct attach *attach, unsigned int index,
 	char prefix[FILE_NAME_SIZE];
 	char name[FILE_NAME_SIZE];
 	struct shm *slot = &attach->slots[index];
-	int node = numa_node_of_process(NUMA_ROOT, attach->peer.pid);
-	const struct numa_placement near = { .n_parts = 1, .nodes = &node };
+	const struct numa_placement near = { 1, &attach->node };
 	int r;
 
 	name_hidden_prefix(prefix, attach->state->instance);
@@ -309,6 +308,10 @@ make_memory(struct attach *attach, const struct version_header *header,
 	int r = 0;
 
 	attach->slot_header_size = header->size;
+	attach->node =
+		attach->state->n_nodes < 2
+			? NUMA_NONE
+			: numa_node_of_process(NUMA_ROOT, attach->peer.pid);
 	attach->supplies = xcalloc(n_supplies, sizeof *attach->supplies);
 	for (size_t i = 0; i < n_supplies; i++)
 		attach->supplies[i] =

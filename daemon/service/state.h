@@ -27,6 +27,7 @@ struct state {
 	struct pool *pool;
 	const struct kernel *kernel;
 	struct huge *huge;               /* NULL: ordinary pages only */
+	unsigned int n_nodes;            /* of the machine's memory */
 	struct numa_placement placement; /* of versions */
 	char instance[NAME_SIZE_MAX + 1];
 	mode_t mode;      /* of versions */

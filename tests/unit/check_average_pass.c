@@ -97,6 +97,18 @@ make_plan(struct model *model, struct tensor *tensors, size_t n)
 }
 
 /* Zeros everywhere. */
+/* Files begin with pages, and the lanes of sums follow from addresses. */
+static char *
+new_pages(uint64_t size)
+{
+	uint64_t room = u64_round_up(size + 1, 4096);
+	char *pages = aligned_alloc(4096, room);
+
+	ck_assert_ptr_nonnull(pages);
+	memset(pages, 0, room);
+	return pages;
+}
+
 static struct model *
 make_model(struct tensor *tensors, size_t n)
 {
@@ -107,8 +119,8 @@ make_model(struct tensor *tensors, size_t n)
 	size = model->plan->average->data_size;
 	for (size_t i = 0; i < N_PROFILES; i++)
 		for (size_t j = 0; j < 2; j++) {
-			model->files[i].average[j] = xcalloc(1, size + 64);
-			model->files[i].rest[j] = xcalloc(2, size + 64);
+			model->files[i].average[j] = new_pages(size);
+			model->files[i].rest[j] = new_pages(2 * size);
 		}
 	for (size_t j = 0; j < N_SNAPSHOTS; j++)
 		model->snapshots[j] = xcalloc(1, model->plan->slot->data_size);
