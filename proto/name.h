@@ -3,8 +3,8 @@
  * shared memory that are made of them.
  *
  * A file's name is stated without the directory: "emad.default.net.ema.
- * safetensors".  Hidden files (next versions, slots, the lock) begin with a
- * dot and belong to the daemon alone.
+ * safetensors".  Hidden files (next versions, what is kept beside averages,
+ * slots, the lock) begin with a dot and belong to the daemon alone.
  */
 #ifndef PROTO_NAME_H
 #define PROTO_NAME_H
