@@ -209,9 +209,11 @@ rest_supply_make(struct rest_supply *supply, struct huge *huge,
 		file_name(name, rest, i);
 		/* Hidden names are this daemon's: what has one is stale. */
 		r = shm_remove(name);
-		if (r == 0)
-			r = shm_create_placed(&file->shm, name, rest_size(rest),
-					      0600, placement);
+		if (r < 0)
+			return log_failure(
+				r, "cannot remove " SHM_DIRECTORY "/%s", name);
+		r = shm_create_placed(&file->shm, name, rest_size(rest), 0600,
+				      placement);
 		if (r == 0)
 			shm_collapse(&file->shm, huge);
 		if (r == 0 && i == rest->current)

@@ -33,6 +33,14 @@ space_explain(struct why *why, int error, uint64_t needed, const char *what)
 			what);
 		return STATUS_LIMIT;
 	}
+	if (error == -EPERM || error == -EEXIST) {
+		why_set(why,
+			"the daemon cannot make %s: a file that it cannot "
+			"remove has a name that it needs in " SHM_DIRECTORY
+			"; its log says which: remove that",
+			what);
+		return STATUS_NAME_TAKEN;
+	}
 	(void)log_failure(error, "cannot make %s", what);
 	why_set(why, "the daemon cannot make %s: %s", what, strerror(-error));
 	return STATUS_INTERNAL;
