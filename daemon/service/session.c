@@ -64,6 +64,7 @@ session_new(struct session **ret_session, struct model *model,
 		.last_step = STEP_NONE,
 	};
 	list_init(&session->early);
+	session->slots = xcalloc(options->n_slots, sizeof *session->slots);
 	for (unsigned int i = 0; i < options->n_slots; i++) {
 		session->slots[i] = options->slots[i];
 		options->slots[i] = SHM_NONE;
@@ -97,6 +98,7 @@ free_session(struct session *session)
 		(void)shm_unlink_name(&session->slots[i]);
 		shm_close(&session->slots[i]);
 	}
+	free(session->slots);
 	kept_free(session->results);
 	if (session->detach)
 		reply_status(session->detach, STATUS_OK, NULL);

@@ -43,7 +43,7 @@ struct session {
 	Emad__Mode mode;
 	bool accept_non_finite;
 	unsigned int n_slots;
-	struct shm slots[WIRE_SLOTS_MAX];
+	struct shm *slots;
 	bool slot_taken[WIRE_SLOTS_MAX];
 	uint64_t slot_header_size; /* bytes before a slot's data */
 	uint64_t next_sequence;    /* to be taken next */
