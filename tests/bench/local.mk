@@ -71,7 +71,7 @@ tests_bench_update_SOURCES = tests/bench/update.c
 tests_bench_update_CFLAGS = $(tests_bench_libbench_la_CFLAGS)
 tests_bench_update_LDADD = tests/bench/libbench.la
 
-EXTRA_DIST += script/bench docs/performance.md
+EXTRA_DIST += script/bench docs/performance.md docs/performance.svg
 
 .PHONY: bench
 bench: all

@@ -25,6 +25,7 @@ BLUE, GREY, VERMILION = "#0072B2", "#8C8C8C", "#D55E00"
 INK = "#222222"
 
 FLOOR = 1e-9  # what a logarithmic scale can show
+FAMILIES = ("growth.to_", "models.", "peers.pull.", "peers.resnet50.")
 MODEL = "peers.gpt2.1t"
 WAYS = {
     "emad_resident": "emad, parameters in the slot",
@@ -52,7 +53,7 @@ STYLE: Any = {
     "axes.titlelocation": "left",
     "figure.facecolor": "white",  # legible on dark pages too
     "font.size": 8,
-    "svg.fonttype": "path",
+    "svg.fonttype": "none",
     "svg.hashsalt": "emad",
     "text.color": INK,
     "xtick.color": INK,
@@ -123,12 +124,20 @@ def draw_stalls(axes: Axes, figures: dict[str, Figure]) -> None:
     axes.set_title("What a training step waits for\nGPT-2 small, 1 thread")
 
 
-def draw_goals(axes: Axes, figures: dict[str, Figure]) -> None:
-    ratios = [
+def ratios_of(figures: dict[str, Figure]) -> list[Figure]:
+    """One figure of each family: the rest of it is in the file."""
+    return [
         figure
         for figure in figures.values()
-        if figure.goal and figure.unit in ("ratio", "relative")
+        if figure.goal
+        and figure.unit in ("ratio", "relative")
+        and not figure.name.endswith(".huge")
+        and not figure.name.startswith(FAMILIES)
     ]
+
+
+def draw_goals(axes: Axes, ratios: list[Figure]) -> None:
+    ratios = list(ratios)
     ratios.sort(key=lambda figure: (-figure.to_goal(figure.value), figure.name))
     for y, figure in enumerate(ratios):
         colour, marker = (BLUE, "o") if figure.holds else (VERMILION, "X")
@@ -157,14 +166,14 @@ def main() -> None:
     if len(sys.argv) < 3:
         sys.exit(__doc__)
     figures = read(Path(sys.argv[1]))
-    n_rows = sum(1 for f in figures.values() if f.goal)
+    ratios = ratios_of(figures)
     mpl.rcParams.update(STYLE)
-    size = (11.0, max(4.0, 0.15 * n_rows + 1.2))
+    size = (11.0, max(4.0, 0.17 * len(ratios) + 1.2))
     left: Axes
     right: Axes
     figure, (left, right) = plt.subplots(1, 2, figsize=size)
     draw_stalls(left, figures)
-    draw_goals(right, figures)
+    draw_goals(right, ratios)
     figure.tight_layout(w_pad=2.0)
     for out in map(Path, sys.argv[2:]):
         date = {"Date": None} if out.suffix == ".svg" else {"Software": None}
