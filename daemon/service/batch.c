@@ -1,7 +1,5 @@
 #include "daemon/service/batch.h"
 
-#include <string.h>
-
 #include "daemon/service/decision.h"
 
 bool
@@ -58,18 +56,19 @@ may_share(const struct model *model, const struct average_step *steps)
 	return true;
 }
 
-/* Later publishes see what earlier ones of the batch do. */
+/*
+ * Later publishes see what earlier ones of the batch do: the state behind the
+ * last step, which one that does not absorb hands on as it was.
+ */
 static void
 extend(struct batch *batch, const struct model *model)
 {
 	size_t n = model->n_profiles;
-	owned_memory struct average_step *before = xcalloc(n, sizeof *before);
 	owned_memory struct average_step *steps = xcalloc(n, sizeof *steps);
 	const struct publish *first = batch->publishes[0];
 	const struct list *entry = first->entry.next;
 	struct result unused;
 
-	memcpy(before, batch->steps, n * sizeof *before);
 	for (; entry != &model->queue &&
 	       batch->n_publishes < KERNEL_SNAPSHOTS_MAX;
 	     entry = entry->next) {
@@ -79,11 +78,11 @@ extend(struct batch *batch, const struct model *model)
 		if (publish->session->accept_non_finite !=
 			    first->session->accept_non_finite ||
 		    !shm_is_intact(slot_of(publish)) ||
-		    !decision_make(model, publish, before, steps, &unused) ||
+		    !decision_make(model, publish, batch->steps, steps,
+				   &unused) ||
 		    !may_share(model, steps))
 			return;
 		add(batch, model, publish, steps);
-		memcpy(before, steps, n * sizeof *before);
 	}
 }
 
@@ -99,14 +98,13 @@ batch_make(struct batch *ret_batch, struct model *model,
 	if (!decision_make(model, publish, NULL, steps, ret_result))
 		return false;
 	*ret_batch = (struct batch) {
-		.steps = xcalloc(n, sizeof *ret_batch->steps),
+		.steps = take_pointer(&steps),
 		.targets = xcalloc(n, sizeof *ret_batch->targets),
 	};
-	memcpy(ret_batch->steps, steps, n * sizeof *steps);
-	add(ret_batch, model, publish, steps);
+	add(ret_batch, model, publish, ret_batch->steps);
 	if (model->n_single > 0)
 		model->n_single--;
-	else if (may_share(model, steps))
+	else if (may_share(model, ret_batch->steps))
 		extend(ret_batch, model);
 	return true;
 }

@@ -14,7 +14,8 @@
 struct batch {
 	size_t n_publishes;
 	struct publish *publishes[KERNEL_SNAPSHOTS_MAX];
-	/* One per profile: the last step that it absorbs, if any. */
+	/* One per profile: the last step that it absorbs, if any; and the
+	 * state behind it in any case. */
 	struct average_step *steps;
 	/* One per profile: what it absorbs of them; no memory yet. */
 	struct average_target *targets;
