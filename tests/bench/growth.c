@@ -44,20 +44,9 @@ static double
 run_update(void *arg)
 {
 	struct growth *growth = arg;
-	struct trainer *trainer = &growth->trainer;
-	double begin, seconds = 0.0;
-	void *data[1];
+	double seconds = trainer_update(&growth->trainer, growth->n_repeats);
 
-	for (unsigned int i = 0; i < growth->n_repeats; i++) {
-		if (emad_begin(trainer->publisher, data) != EMAD_OK)
-			give_up("%s", emad_error());
-		begin = bench_now();
-		if (emad_commit(trainer->publisher, trainer->step++) != EMAD_OK)
-			give_up("%s", emad_error());
-		trainer_flush(trainer);
-		seconds += bench_now() - begin;
-	}
-	return seconds / growth->n_repeats / (double)growth->size;
+	return seconds / (double)growth->size;
 }
 
 /* Bytes, where a variant has seconds. */

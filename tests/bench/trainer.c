@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 
+#include "tests/bench/bench.h"
 #include "tests/bench/memory.h"
 #include "tests/lib/story.h"
 
@@ -116,6 +117,24 @@ trainer_flush(struct trainer *trainer)
 {
 	if (emad_flush(trainer->publisher) != EMAD_OK)
 		give_up("%s", emad_error());
+}
+
+double
+trainer_update(struct trainer *trainer, unsigned int n_repeats)
+{
+	double begin, seconds = 0.0;
+	void *data[1];
+
+	for (unsigned int i = 0; i < n_repeats; i++) {
+		if (emad_begin(trainer->publisher, data) != EMAD_OK)
+			give_up("%s", emad_error());
+		begin = bench_now();
+		if (emad_commit(trainer->publisher, trainer->step++) != EMAD_OK)
+			give_up("%s", emad_error());
+		trainer_flush(trainer);
+		seconds += bench_now() - begin;
+	}
+	return seconds / n_repeats;
 }
 
 void

@@ -45,6 +45,12 @@ void trainer_attach(struct trainer *trainer, const struct daemon *daemon,
 /* Wait until all that was published is absorbed. */
 void trainer_flush(struct trainer *trainer);
 
+/*
+ * Publish @n_repeats times what lies in the slot of a model of one tensor, each
+ * time until it is absorbed; seconds of one, from the message to the answer.
+ */
+double trainer_update(struct trainer *trainer, unsigned int n_repeats);
+
 /* Detach, forget the model, free the memory. */
 void trainer_end(struct trainer *trainer);
 

@@ -43,20 +43,8 @@ static double
 run_daemon(void *arg)
 {
 	struct update *update = arg;
-	struct trainer *trainer = &update->trainer;
-	double begin, seconds = 0.0;
-	void *data[1];
 
-	for (unsigned int i = 0; i < update->n_repeats; i++) {
-		if (emad_begin(trainer->publisher, data) != EMAD_OK)
-			give_up("%s", emad_error());
-		begin = bench_now();
-		if (emad_commit(trainer->publisher, trainer->step++) != EMAD_OK)
-			give_up("%s", emad_error());
-		trainer_flush(trainer);
-		seconds += bench_now() - begin;
-	}
-	return seconds / update->n_repeats;
+	return trainer_update(&update->trainer, update->n_repeats);
 }
 
 static double
